@@ -1,0 +1,36 @@
+// Entry point of the image: picks the program by the first argument and loads no other.
+import { writeSync } from 'node:fs';
+import { type Outcome, runProgram } from './api/wire/process.ts';
+
+const USAGE = `usage: cellar COMMAND [FLAGS]
+
+  operator          the plugin's Deployment: CNPG-I services and admission webhook
+  instance          the sidecar of an instance Pod
+  restore           the sidecar of a recovery Job
+  healthcheck unix  ask the sidecar's socket for its health
+`;
+
+runProgram(() => dispatch(process.argv.slice(2)));
+
+async function dispatch([command, ...args]: string[]): Promise<Outcome> {
+  switch (command) {
+    case 'operator': {
+      const { runOperator } = await import('./injector/main.ts');
+      return runOperator(args, process.env);
+    }
+    case 'instance':
+    case 'restore': {
+      const { runSidecar } = await import('./sidecar/main.ts');
+      return runSidecar(command, args, process.env);
+    }
+    case 'healthcheck': {
+      const { checkHealth } = await import('./sidecar/health-check.ts');
+      const { exitStatus, sentence } = await checkHealth(args, process.env);
+      if (exitStatus !== 0) writeSync(2, `cellar: ${sentence}\n`);
+      return exitStatus;
+    }
+    default:
+      writeSync(2, command === undefined ? USAGE : `cellar: unknown command ${JSON.stringify(command)}\n\n${USAGE}`);
+      return 2;
+  }
+}

@@ -1,0 +1,67 @@
+// Bodies that cannot be short without a word, both ways.
+import { type Readable, Transform, type TransformCallback } from 'node:stream';
+import { CorruptError } from '../../api/errors.ts';
+
+/**
+ * The body of a get: passes bytes on, fails with what `fail` makes of any error, of an end before `sizeBytes`, and of
+ * more than that. Destroying it releases the connection; the reader sets the pace.
+ */
+export function receivedBody(
+  source: Readable,
+  sizeBytes: number,
+  fail: (cause: unknown) => Error,
+  signal?: AbortSignal,
+): Readable {
+  let received = 0;
+  const abort = () => body.destroy(fail(signal?.reason));
+  signal?.addEventListener('abort', abort, { once: true });
+  const body = new Transform({
+    transform(chunk: Buffer, _encoding, callback) {
+      received += chunk.length;
+      callback(null, chunk);
+    },
+    flush(callback) {
+      callback(received === sizeBytes ? null : fail(new Error(`body ended after ${received} of ${sizeBytes} bytes`)));
+    },
+    destroy(error, callback) {
+      signal?.removeEventListener('abort', abort);
+      source.destroy();
+      callback(error);
+    },
+  });
+  // A failure before anybody listens must not end the process; who reads later still gets it.
+  body.on('error', () => undefined);
+  source.on('error', (error) => body.destroy(fail(error)));
+  source.on('close', () => {
+    if (!source.readableEnded)
+      body.destroy(fail(new Error(`connection closed after ${received} of ${sizeBytes} bytes`)));
+  });
+  return source.pipe(body);
+}
+
+/** A stream for a put that must have exactly the announced length: a request must not wait for bytes that never come. */
+export class ExactLength extends Transform {
+  readonly #sizeBytes: number;
+  #seen = 0;
+
+  constructor(sizeBytes: number) {
+    super();
+    this.#sizeBytes = sizeBytes;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
+    this.#seen += chunk.length;
+    if (this.#seen > this.#sizeBytes) callback(this.#mismatch('more than'));
+    else callback(null, chunk);
+  }
+
+  override _flush(callback: TransformCallback): void {
+    callback(this.#seen === this.#sizeBytes ? null : this.#mismatch(`${this.#seen} of`));
+  }
+
+  #mismatch(found: string): CorruptError {
+    return new CorruptError(
+      `the source has ${found} the ${this.#sizeBytes} bytes announced: it changed while it was read`,
+    );
+  }
+}

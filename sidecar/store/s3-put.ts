@@ -1,0 +1,149 @@
+// One object in one request, conditional where the store can.
+
+import { pipeline } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
+import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3';
+import { StoreError } from '../../api/errors.ts';
+import { ExactLength } from './s3-body.ts';
+import type { S3Calls } from './s3-calls.ts';
+import { MAX_ATTEMPTS } from './s3-client.ts';
+import type { ObjectInfo, PutBody, PutOptions } from './store.ts';
+
+/** Largest body that is sent twice to find out about conditions. */
+const PROOF_LIMIT_BYTES = 32 * 1024 * 1024;
+const FIRST_WAIT_MS = 100;
+
+/**
+ * Puts, and what is known about the store's conditions:
+ *
+ * | known   | put with `onlyIf`                                              | becomes                             |
+ * |---------|----------------------------------------------------------------|-------------------------------------|
+ * | yes     | header sent                                                    |                                     |
+ * | no      | no header sent: the caller has looked first                    |                                     |
+ * | unknown | header sent; 501: again without it                             | no                                  |
+ * | unknown | stored, `absent` wanted: the same once more (the bytes are the | 412: yes; stored again: no (ignored |
+ * |         | same, so nothing is lost when the header is ignored)           | silently, as s3rver and others do)  |
+ */
+export class S3Put {
+  readonly #calls: S3Calls;
+  #known: boolean | 'unknown';
+  #proving = false;
+
+  constructor(calls: S3Calls, conditionalPut: boolean | 'unknown') {
+    this.#calls = calls;
+    this.#known = conditionalPut;
+  }
+
+  /** Whether conditions are known to be honoured. */
+  get conditional(): boolean {
+    return this.#known === true;
+  }
+
+  async put(key: string, body: PutBody, options: PutOptions): Promise<ObjectInfo> {
+    if (options.onlyIf === undefined || this.#known === false) return this.#store(key, body, options, {});
+    const condition = conditionOf(options.onlyIf);
+    try {
+      const info = await this.#store(key, body, options, condition);
+      if (this.#known !== 'unknown' || options.onlyIf !== 'absent' || this.#proving) return info;
+      return (await this.#prove(key, body, options, condition)) ?? info;
+    } catch (error) {
+      if (this.#known !== 'unknown' || !(error instanceof StoreError) || error.status !== 501) throw error;
+      this.#known = false;
+      return this.#store(key, body, options, {});
+    }
+  }
+
+  /** Puts the same again. Trouble leaves the question open: the object is stored already. */
+  async #prove(key: string, body: PutBody, options: PutOptions, condition: Partial<PutObjectCommandInput>) {
+    if (sizeOf(body) > PROOF_LIMIT_BYTES) return undefined;
+    this.#proving = true;
+    try {
+      const info = await this.#store(key, body, options, condition);
+      this.#known = false;
+      return info;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (error instanceof StoreError && error.failure === 'conflict') this.#known = true;
+      return undefined;
+    } finally {
+      this.#proving = false;
+    }
+  }
+
+  async #store(key: string, body: PutBody, options: PutOptions, condition: Partial<PutObjectCommandInput>) {
+    const input = { Bucket: this.#calls.bucket, Key: key, ...condition, ...attributesOf(options) };
+    const answer =
+      body instanceof Uint8Array
+        ? await this.#calls.send('PutObject', key, options.signal, (client, request) =>
+            client.send(new PutObjectCommand({ ...input, Body: body }), request),
+          )
+        : await this.#sendStream(key, body, input, options.signal);
+    return { key, sizeBytes: sizeOf(body), etag: unquoted(answer.ETag), lastModified: new Date() };
+  }
+
+  /** The SDK cannot repeat a stream: each of our attempts opens it anew. */
+  async #sendStream(
+    key: string,
+    body: Exclude<PutBody, Uint8Array>,
+    input: PutObjectCommandInput,
+    signal: AbortSignal | undefined,
+  ) {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#sendStreamOnce(key, body, input, signal);
+      } catch (error) {
+        if (attempt === MAX_ATTEMPTS || !(error instanceof StoreError) || !error.retriable) throw error;
+      }
+      const wait = setTimeout(Math.random() * FIRST_WAIT_MS * 2 ** attempt, undefined, signal ? { signal } : {});
+      await wait.catch(() => signal?.throwIfAborted());
+    }
+  }
+
+  async #sendStreamOnce(
+    key: string,
+    body: Exclude<PutBody, Uint8Array>,
+    input: PutObjectCommandInput,
+    signal: AbortSignal | undefined,
+  ) {
+    const stop = new AbortController();
+    const signals = signal === undefined ? [stop.signal] : [signal, stop.signal];
+    const source = pipeline(body.stream(), new ExactLength(body.sizeBytes), (error) => {
+      if (error) stop.abort(error);
+    });
+    let answered = false;
+    try {
+      const request = new PutObjectCommand({ ...input, Body: source, ContentLength: body.sizeBytes });
+      const halt = AbortSignal.any(signals);
+      const answer = await this.#calls.send('PutObject', key, halt, (client, options) => client.send(request, options));
+      answered = true;
+      return answer;
+    } finally {
+      if (!answered) source.destroy();
+    }
+  }
+}
+
+/** Metadata, tags and encryption as the request wants them. */
+export function attributesOf(options: Omit<PutOptions, 'onlyIf'>) {
+  return {
+    ...(options.metadata === undefined ? {} : { Metadata: options.metadata }),
+    ...(options.tags === undefined || Object.keys(options.tags).length === 0
+      ? {}
+      : { Tagging: new URLSearchParams(options.tags).toString() }),
+    ...(options.encryption === undefined ? {} : { ServerSideEncryption: options.encryption.algorithm }),
+    ...(options.encryption?.kmsKeyId === undefined ? {} : { SSEKMSKeyId: options.encryption.kmsKeyId }),
+  };
+}
+
+/** ETags without their quotes: stores and verbs differ in writing them. */
+export function unquoted(etag: string | undefined): string {
+  return (etag ?? '').replace(/^"(.*)"$/, '$1');
+}
+
+function conditionOf(onlyIf: NonNullable<PutOptions['onlyIf']>): Partial<PutObjectCommandInput> {
+  return onlyIf === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: `"${onlyIf.etag}"` };
+}
+
+function sizeOf(body: PutBody): number {
+  return body instanceof Uint8Array ? body.length : body.sizeBytes;
+}

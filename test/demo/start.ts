@@ -1,0 +1,118 @@
+// Step 1: PostgreSQL, an S3 server, the API server that stands in for Kubernetes, and our operator process.
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Cluster } from '../../api/kube.ts';
+import { EMPTY_ARCHIVE_MARKER } from '../../api/names.ts';
+import { startKubeApi } from '../kube-api.ts';
+import { createKubelet, localPod } from '../kubelet.ts';
+import { fixedSettings, write, writeConfiguration } from '../manager/configuration.ts';
+import { instancePod } from '../operator-objects.ts';
+import { findPostgres, initDatabase, startPostgres } from '../postgres.ts';
+import { startS3 } from '../servers/s3rver.ts';
+import { unprivilegedAccount } from '../unprivileged.ts';
+import { openBuckets } from './bucket.ts';
+import type { Cleanup } from './cleanup.ts';
+import { startOperator } from './operator.ts';
+import type { DemoOptions } from './options.ts';
+import {
+  CONTROLLER,
+  type Instance,
+  NAMESPACE,
+  type Parts,
+  PGDATA,
+  pathIn,
+  type S3Place,
+  SOCKET_FOLDER,
+} from './parts.ts';
+import type { Step } from './report.ts';
+
+/** Starts the parts; what was started is in `cleanup` even when a later one fails. */
+export async function startParts(
+  step: Step,
+  options: DemoOptions,
+  place: { folder: string; logFolder: string; cleanup: Cleanup },
+): Promise<Parts> {
+  const { folder, logFolder, cleanup } = place;
+  const account = unprivilegedAccount();
+  await account.own(folder);
+  const programs = await findPostgres(account, folder, options.postgresMajor);
+
+  const kubeApi = await startKubeApi({ namespace: NAMESPACE });
+  cleanup.add(() => kubeApi.stop());
+  const s3 = await startStore(options, cleanup);
+  const buckets = openBuckets(s3);
+  cleanup.add(async () => buckets.close());
+  for (const bucket of [s3.bucket, s3.bucketBis]) {
+    await buckets.create(bucket);
+    if (options.s3 !== undefined) cleanup.add(() => buckets.drop(bucket));
+  }
+  step.say(
+    `S3 server      ${s3.endpoint} (${options.s3 === undefined ? 's3rver' : 'yours'}), buckets ${s3.bucket} and ${s3.bucketBis}`,
+  );
+
+  const operatorFolder = join(folder, 'operator');
+  await mkdir(operatorFolder);
+  const logFile = join(logFolder, 'operator.log');
+  const started = await startOperator({ folder: operatorFolder, logFile, account, kubeApi });
+  cleanup.add(() => started.process.stop());
+  cleanup.add(async () => started.operator.close());
+  const { metadata } = started.operator.connection;
+  step.say(
+    `our operator   ${metadata.name} ${metadata.version}: CNPG-I on ${started.address} (mutual TLS 1.3), webhook on ${started.webhook.url}`,
+  );
+  for (const phase of ['mutating', 'validating'] as const) {
+    kubeApi.addDoor({
+      name: phase === 'mutating' ? 'judge.objectstores.barmancloud.cnpg.io' : 'objectstores.barmancloud.cnpg.io',
+      kind: 'ObjectStore',
+      phase,
+      ...started.webhook,
+      url: `${started.webhook.url}/${phase === 'mutating' ? 'judge' : 'validate'}/objectstores`,
+    });
+  }
+  return {
+    folder,
+    logFolder,
+    account,
+    programs,
+    kubeApi,
+    kubelet: createKubelet({ folder, logFolder, account, kubeApi }),
+    operator: started.operator,
+    operatorProcess: started.process,
+    webhookUrl: started.webhook.url,
+    operatorAddress: started.address,
+    s3,
+    buckets,
+    cleanup,
+  };
+}
+
+/** Makes the first instance's database where its Pod will look for it, and starts it. Nothing is archived yet. */
+export async function startDatabase(step: Step, parts: Parts, cluster: Cluster): Promise<Instance> {
+  const { programs, account } = parts;
+  const pod = localPod(instancePod(cluster, { serial: 1, major: programs.major }));
+  await parts.kubelet.prepare(pod);
+  const pgdata = pathIn(parts, pod, PGDATA);
+  const logFile = join(parts.logFolder, `${pod.name}.postgres.log`);
+  await initDatabase({ programs, account, pgdata, logFile });
+  await writeConfiguration(pgdata, account, fixedSettings(''));
+  await write(pgdata, account, EMPTY_ARCHIVE_MARKER, '');
+  const socketFolder = pathIn(parts, pod, SOCKET_FOLDER);
+  const postgres = await startPostgres({ programs, account, pgdata, socketFolder, logFile });
+  parts.cleanup.add(() => postgres.stop('immediate'));
+  const [row] = await postgres.query<{ version: string }>(`select current_setting('server_version') as version`);
+  const user = account.name === undefined ? '' : `, run by ${account.name}`;
+  step.say(`PostgreSQL     ${row?.version} on the socket in ${socketFolder}${user}`);
+  return { pod, pgdata, controllerFolder: pathIn(parts, pod, CONTROLLER), postgres };
+}
+
+async function startStore(options: DemoOptions, cleanup: Cleanup): Promise<S3Place> {
+  if (options.s3 !== undefined) {
+    const { url: endpoint, accessKeyId, secretAccessKey } = options.s3;
+    const bucket = `cellar-demo-${randomBytes(4).toString('hex')}`;
+    return { endpoint, accessKeyId, secretAccessKey, bucket, bucketBis: `${bucket}-bis` };
+  }
+  const { endpoint, accessKeyId, secretAccessKey, stop } = await startS3();
+  cleanup.add(stop);
+  return { endpoint, accessKeyId, secretAccessKey, bucket: 'backups', bucketBis: 'backups-bis' };
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { judgeObjectStore } from './objectstores.ts';
+import type { Review } from './review.ts';
+
+const BROKEN = {
+  metadata: { name: 'a' },
+  spec: { configuration: { destinationPath: 's3://b' }, retentionPolicy: '1d' },
+};
+const FINE = {
+  metadata: { name: 'a' },
+  spec: { configuration: { destinationPath: 's3://b', s3Credentials: { inheritFromIAMRole: true } } },
+};
+
+function review(fields: Partial<Review>): Review {
+  return {
+    uid: 'u',
+    operation: 'CREATE',
+    kind: 'ObjectStore',
+    namespace: 'default',
+    name: 'a',
+    subResource: '',
+    object: BROKEN,
+    oldObject: undefined,
+    ...fields,
+  };
+}
+
+test('refuses with the errors, and tells the warnings besides', () => {
+  const { verdict, outcome, rules } = judgeObjectStore(
+    review({ object: { ...BROKEN, spec: { ...BROKEN.spec, retentionPolicy: undefined } } }),
+  );
+  assert.ok(!verdict.allowed);
+  assert.deepEqual(
+    verdict.problems.map(({ id }) => id),
+    ['B1'],
+  );
+  assert.deepEqual(verdict.warnings, ['spec.retentionPolicy: missing: nothing is ever deleted; set for example 30d']);
+  assert.deepEqual([outcome, rules], ['refused', ['B1', 'F4']]);
+});
+
+test('admits with warnings', () => {
+  const { verdict, outcome } = judgeObjectStore(review({ object: FINE }));
+  assert.equal(verdict.allowed, true);
+  assert.equal(verdict.warnings.length, 1);
+  assert.equal(outcome, 'warned');
+});
+
+test('an update is compared with what is stored', () => {
+  assert.equal(judgeObjectStore(review({ operation: 'UPDATE', oldObject: FINE })).verdict.allowed, false);
+  const { verdict } = judgeObjectStore(review({ operation: 'UPDATE', oldObject: BROKEN }));
+  assert.equal(verdict.allowed, true);
+  assert.match(verdict.warnings[0] ?? '', /no credentials/);
+});
+
+for (const [title, fields] of [
+  ['a deletion', { operation: 'DELETE', object: null, oldObject: BROKEN }],
+  ['an operation of later', { operation: 'CONNECT' }],
+  ['a write of the status', { operation: 'UPDATE', subResource: 'status' }],
+  [
+    'an object that is being deleted',
+    { object: { ...BROKEN, metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } } },
+  ],
+] as const) {
+  test(`does not judge ${title}`, () => {
+    assert.deepEqual(judgeObjectStore(review(fields)), {
+      verdict: { allowed: true, warnings: [] },
+      outcome: 'skipped',
+      rules: [],
+    });
+  });
+}
+
+test('does not judge an object that opts out, and says so once', () => {
+  const annotated = (value: string) => ({ ...BROKEN, metadata: { annotations: { 'cnpg.io/validation': value } } });
+  assert.deepEqual(judgeObjectStore(review({ object: annotated('disabled') })).verdict, {
+    allowed: true,
+    warnings: ['not validated: metadata.annotations[cnpg.io/validation] is disabled'],
+  });
+  assert.equal(judgeObjectStore(review({ object: annotated('enabled') })).verdict.allowed, false);
+});
