@@ -45,6 +45,8 @@ export const RECOVERY_JOB_ROLES: readonly string[] = ['full-recovery', 'snapshot
 
 /** Cluster annotation: `enabled` switches the empty-archive check off. */
 export const ANNOTATION_SKIP_EMPTY_ARCHIVE_CHECK = 'cnpg.io/skipEmptyWalArchiveCheck';
+/** Cluster annotation: `enabled` makes the operator pause archiving; people read of it in our warnings. */
+export const ANNOTATION_SKIP_WAL_ARCHIVING = 'cnpg.io/skipWalArchiving';
 /**
  * Cluster annotation: names the one WAL file whose stored form may be replaced although its content differs. What was
  * stored is lost, and with it what the other writer had archived there.

@@ -16,6 +16,7 @@ function apply(yaml: string): string {
   const review = {
     uid: 'u',
     operation: 'CREATE',
+    group: GROUP,
     kind: 'ObjectStore',
     namespace: 'default',
     name: object.metadata.name,
@@ -23,7 +24,7 @@ function apply(yaml: string): string {
     object,
     oldObject: undefined,
   };
-  const answer = answerReview(review, judgeObjectStore(review).verdict, GROUP);
+  const answer = answerReview(review, judgeObjectStore(review).verdict);
   const lines = kubectlWarnings([answer]);
   const end = answer.response.allowed ? [] : [kubectlDenial(answer, 'judge.cellar', 'store.yaml')];
   return [...lines, ...end].join('\n');

@@ -16,6 +16,7 @@ function review(fields: Partial<Review>): Review {
   return {
     uid: 'u',
     operation: 'CREATE',
+    group: 'barmancloud.cnpg.io',
     kind: 'ObjectStore',
     namespace: 'default',
     name: 'a',
@@ -51,31 +52,4 @@ test('an update is compared with what is stored', () => {
   const { verdict } = judgeObjectStore(review({ operation: 'UPDATE', oldObject: BROKEN }));
   assert.equal(verdict.allowed, true);
   assert.match(verdict.warnings[0] ?? '', /no credentials/);
-});
-
-for (const [title, fields] of [
-  ['a deletion', { operation: 'DELETE', object: null, oldObject: BROKEN }],
-  ['an operation of later', { operation: 'CONNECT' }],
-  ['a write of the status', { operation: 'UPDATE', subResource: 'status' }],
-  [
-    'an object that is being deleted',
-    { object: { ...BROKEN, metadata: { deletionTimestamp: '2026-01-01T00:00:00Z' } } },
-  ],
-] as const) {
-  test(`does not judge ${title}`, () => {
-    assert.deepEqual(judgeObjectStore(review(fields)), {
-      verdict: { allowed: true, warnings: [] },
-      outcome: 'skipped',
-      rules: [],
-    });
-  });
-}
-
-test('does not judge an object that opts out, and says so once', () => {
-  const annotated = (value: string) => ({ ...BROKEN, metadata: { annotations: { 'cnpg.io/validation': value } } });
-  assert.deepEqual(judgeObjectStore(review({ object: annotated('disabled') })).verdict, {
-    allowed: true,
-    warnings: ['not validated: metadata.annotations[cnpg.io/validation] is disabled'],
-  });
-  assert.equal(judgeObjectStore(review({ object: annotated('enabled') })).verdict.allowed, false);
 });

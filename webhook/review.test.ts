@@ -25,6 +25,7 @@ test('reads what is asked, the name from the object when the request has none', 
   assert.equal(oldObject, undefined);
   assert.deepEqual(rest, {
     uid: 'u-1',
+    group: 'barmancloud.cnpg.io',
     kind: 'ObjectStore',
     operation: 'CREATE',
     namespace: 'default',
@@ -48,7 +49,7 @@ for (const [title, body, message] of [
 }
 
 test('an allowing answer has the uid and nothing that it does not need', () => {
-  assert.deepEqual(answerReview(readReview(REVIEW), { allowed: true, warnings: [], patch: [] }, 'g'), {
+  assert.deepEqual(answerReview(readReview(REVIEW), { allowed: true, warnings: [], patch: [] }), {
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
     response: { uid: 'u-1', allowed: true },
@@ -57,7 +58,7 @@ test('an allowing answer has the uid and nothing that it does not need', () => {
 
 test('a patch goes as base64 JSON', () => {
   const patch = [{ op: 'add' as const, path: '/a', value: 'ä' }];
-  const { response } = answerReview(readReview(REVIEW), { allowed: true, warnings: [], patch }, 'g');
+  const { response } = answerReview(readReview(REVIEW), { allowed: true, warnings: [], patch });
   assert.equal(response.patchType, 'JSONPatch');
   assert.deepEqual(JSON.parse(Buffer.from(response.patch ?? '', 'base64').toString()), patch);
 });
@@ -68,7 +69,7 @@ test('a refusal carries every problem in its message and as causes, and the warn
     warnings: ['spec.w: w'],
     problems: [problem('spec.a'), problem('spec.b')],
   };
-  const { response } = answerReview(readReview(REVIEW), verdict, 'barmancloud.cnpg.io');
+  const { response } = answerReview(readReview(REVIEW), verdict);
   assert.equal(response.allowed, false);
   assert.deepEqual(response.warnings, ['spec.w: w']);
   assert.deepEqual(response.status, {
@@ -90,11 +91,11 @@ test('a refusal carries every problem in its message and as causes, and the warn
 
 test('an answer stays small, however much is wrong', () => {
   const problems = Array.from({ length: 50_000 }, (_, index) => problem(`spec.a[${index}]`));
-  const refused = answerReview(readReview(REVIEW), { allowed: false, warnings: [], problems }, 'g').response.status;
+  const refused = answerReview(readReview(REVIEW), { allowed: false, warnings: [], problems }).response.status;
   assert.equal(refused?.details.causes.length, 100);
   assert.match(refused?.message ?? '', /^50000 problems:\n[\s\S]*\n\* and 49900 more$/);
   const warnings = Array.from({ length: 1000 }, () => `one\ntwo ${'x'.repeat(500)}`);
-  const told = answerReview(readReview(REVIEW), { allowed: true, warnings }, 'g').response.warnings ?? [];
+  const told = answerReview(readReview(REVIEW), { allowed: true, warnings }).response.warnings ?? [];
   assert.equal(told.length, 200);
   assert.match(told[0] ?? '', /^one two x{247}…$/);
 });

@@ -8,6 +8,8 @@ import type { Operation as PatchOperation } from '../injector/patch.ts';
 export type Review = {
   uid: string;
   operation: string;
+  /** Of the kind: empty for Pods; of Clusters it is the operator's, which may be a fork. */
+  group: string;
   kind: string;
   namespace: string;
   name: string;
@@ -65,6 +67,7 @@ export function readReview(body: unknown): Review {
   return {
     uid,
     operation: nameOf(request.operation),
+    group: nameOf(childOf(request.kind, 'group')),
     kind: nameOf(childOf(request.kind, 'kind')),
     namespace: nameOf(request.namespace),
     name: nameOf(request.name) || nameOf(childOf(childOf(request.object, 'metadata'), 'name')),
@@ -75,7 +78,7 @@ export function readReview(body: unknown): Review {
 }
 
 /** Packs the answer. A refusal carries every problem: in its message, and one by one for kubectl. */
-export function answerReview(review: Review, verdict: Verdict, group: string): AdmissionAnswer {
+export function answerReview(review: Review, verdict: Verdict): AdmissionAnswer {
   const warnings = verdict.warnings.slice(0, MAX_WARNINGS).map((warning) => cut(warning));
   return {
     apiVersion: API_VERSION,
@@ -84,7 +87,7 @@ export function answerReview(review: Review, verdict: Verdict, group: string): A
       uid: review.uid,
       allowed: verdict.allowed,
       ...(warnings.length === 0 ? {} : { warnings }),
-      ...(verdict.allowed ? packPatch(verdict.patch ?? []) : { status: refusal(review, verdict.problems, group) }),
+      ...(verdict.allowed ? packPatch(verdict.patch ?? []) : { status: refusal(review, verdict.problems) }),
     },
   };
 }
@@ -95,7 +98,7 @@ function packPatch(patch: PatchOperation[]) {
 }
 
 /** HTTP 422 with reason Invalid and causes is what kubectl prints as a list, one line for each problem. */
-function refusal(review: Review, problems: Problem[], group: string) {
+function refusal(review: Review, problems: Problem[]) {
   const shown = problems.slice(0, MAX_PROBLEMS);
   const sentences = shown.map(sentenceOf);
   const rest = problems.length - shown.length;
@@ -109,7 +112,7 @@ function refusal(review: Review, problems: Problem[], group: string) {
     message,
     details: {
       name: review.name,
-      group,
+      group: review.group,
       kind: review.kind,
       causes: shown.map((problem) => ({ reason: problem.reason, field: problem.path, message: problem.message })),
     },

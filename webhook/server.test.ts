@@ -101,6 +101,39 @@ for (const path of ['/judge/objectstores', '/validate/objectstores']) {
   });
 }
 
+const UNDECLARED = {
+  uid: 'u-2',
+  kind: { group: 'postgresql.fork.example', version: 'v1', kind: 'Cluster' },
+  operation: 'CREATE',
+  namespace: 'default',
+  name: 'orders',
+  object: {
+    apiVersion: 'postgresql.fork.example/v1',
+    kind: 'Cluster',
+    metadata: { name: 'orders', namespace: 'default' },
+    spec: {
+      plugins: [
+        {
+          name: 'barman-cloud.cloudnative-pg.io',
+          isWALArchiver: false,
+          parameters: { barmanObjectName: 'minio-store' },
+        },
+      ],
+    },
+  },
+};
+
+test('/validate/clusters admits with a warning, whatever group Clusters are in, and counts it', async () => {
+  const { status, body } = await send('/validate/clusters', reviewOf(UNDECLARED));
+  assert.equal(status, 200);
+  const warning =
+    'spec.plugins[0].isWALArchiver: found false: WAL is archived anyway; to pause annotate cnpg.io/skipWalArchiving: enabled';
+  assert.deepEqual(JSON.parse(body).response, { uid: 'u-2', allowed: true, warnings: [warning] });
+  const metrics = webhook.metrics();
+  assert.match(metrics, /^cellar_admission_requests_total\{kind="Cluster",operation="CREATE",outcome="warned"\} 1$/m);
+  assert.match(metrics, /^cellar_admission_findings_total\{rule="CL14"\} 1$/m);
+});
+
 test('a dry run is judged the same', async () => {
   const { body } = await send('/judge/objectstores', reviewOf({ ...TYPO, dryRun: true }));
   assert.equal(JSON.parse(body).response.allowed, false);
@@ -160,7 +193,13 @@ test('answers what is no review with a client error, never with 200', async () =
 });
 
 test('any JSON as a review, or in one, is answered: with its uid or with an error', async () => {
-  const paths = fc.constantFrom('/judge/objectstores', '/validate/objectstores', '/mutate/pods', '/mutate/jobs');
+  const paths = fc.constantFrom(
+    '/judge/objectstores',
+    '/validate/objectstores',
+    '/validate/clusters',
+    '/mutate/pods',
+    '/mutate/jobs',
+  );
   const request = fc.record({
     uid: fc.oneof(fc.string(), fc.jsonValue()),
     operation: fc.oneof(fc.constantFrom('CREATE', 'UPDATE'), fc.jsonValue()),

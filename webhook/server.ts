@@ -1,10 +1,12 @@
-// The HTTPS door of admission: routes, limits, health. What is judged, and how, is told by objectstores.ts and workloads.ts.
+// The HTTPS door of admission: routes, limits, health. What is judged, and how, is told by
+// objectstores.ts, clusters.ts and workloads.ts.
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { InvalidInputError, messageOf } from '../api/errors.ts';
-import { OBJECTSTORE_GROUP } from '../api/names.ts';
 import type { Log } from '../api/wire/log.ts';
 import type { StoreReads } from '../injector/reads.ts';
+import { judgeCluster } from './clusters.ts';
 import { type Counters, createCounters } from './counters.ts';
+import type { Judgement } from './judge.ts';
 import { judgeObjectStore } from './objectstores.ts';
 import { type AdmissionAnswer, answerReview, type Review, readReview, type Verdict } from './review.ts';
 import { injectWorkload } from './workloads.ts';
@@ -39,8 +41,6 @@ const KEEP_ALIVE_MS = 90_000;
 const LOOK_UP_LIMIT_MS = 3_000;
 const STOP_GRACE_MS = 5_000;
 
-const POD_GROUP = '';
-
 /** Starts it; throws what Node throws when the address is taken or the certificate is none. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const counters = createCounters();
@@ -69,17 +69,16 @@ function createServer({ tls }: WebhookOptions) {
 type Server = ReturnType<typeof createServer>;
 
 function addRoutes(app: Server, options: WebhookOptions, counters: Counters): void {
-  const judge = async (review: Review): Promise<Verdict> => {
-    const { verdict, outcome, rules } = judgeObjectStore(review);
-    const { namespace, name, operation } = review;
-    counters.add('cellar_admission_requests_total', {
-      kind: 'ObjectStore',
-      operation: knownOperation(operation),
-      outcome,
-    });
-    for (const rule of rules) counters.add('cellar_admission_findings_total', { rule });
-    options.log[outcome === 'refused' ? 'info' : 'debug']({ namespace, name, operation, outcome, rules }, 'judged');
-    return verdict;
+  const judging = (kind: 'ObjectStore' | 'Cluster', judge: (review: Review) => Judgement) => {
+    return async (review: Review): Promise<Verdict> => {
+      const { verdict, outcome, rules } = judge(review);
+      const { namespace, name, operation } = review;
+      counters.add('cellar_admission_requests_total', { kind, operation: knownOperation(operation), outcome });
+      for (const rule of rules) counters.add('cellar_admission_findings_total', { rule });
+      const level = outcome === 'refused' ? 'info' : 'debug';
+      options.log[level]({ kind, namespace, name, operation, outcome, rules }, 'judged');
+      return verdict;
+    };
   };
   const mutate = async (review: Review): Promise<Verdict> => {
     const { stores: reads, settings, log } = options;
@@ -96,10 +95,12 @@ function addRoutes(app: Server, options: WebhookOptions, counters: Counters): vo
     );
     return verdict;
   };
-  app.post('/validate/objectstores', answering(OBJECTSTORE_GROUP, judge, options.log));
-  app.post('/judge/objectstores', answering(OBJECTSTORE_GROUP, judge, options.log));
-  app.post('/mutate/pods', answering(POD_GROUP, mutate, options.log));
-  app.post('/mutate/jobs', answering('batch', mutate, options.log));
+  const objectStores = answering(judging('ObjectStore', judgeObjectStore), options.log);
+  app.post('/validate/objectstores', objectStores);
+  app.post('/judge/objectstores', objectStores);
+  app.post('/validate/clusters', answering(judging('Cluster', judgeCluster), options.log));
+  app.post('/mutate/pods', answering(mutate, options.log));
+  app.post('/mutate/jobs', answering(mutate, options.log));
   app.get('/healthz', async () => 'ok\n');
   app.get('/readyz', async () => 'ok\n');
 }
@@ -113,7 +114,7 @@ function knownOperation(operation: string): string {
  * Unpacks, asks, packs. What is no review is answered with 400. A fault of ours admits with a warning, for the API server
  * and the plugin's own checks come after us.
  */
-function answering(group: string, ask: (review: Review) => Promise<Verdict>, log: Log) {
+function answering(ask: (review: Review) => Promise<Verdict>, log: Log) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<AdmissionAnswer | { error: string }> => {
     let review: Review;
     try {
@@ -124,11 +125,11 @@ function answering(group: string, ask: (review: Review) => Promise<Verdict>, log
       return reply.code(400).send({ error: error.message });
     }
     try {
-      return answerReview(review, await ask(review), group);
+      return answerReview(review, await ask(review));
     } catch (error) {
       log.error({ url: request.url, uid: review.uid, err: error }, 'admission failed');
       const warnings = [`admitted unseen by the backup plugin, which failed: ${messageOf(error)}`];
-      return answerReview(review, { allowed: true, warnings }, group);
+      return answerReview(review, { allowed: true, warnings });
     }
   };
 }

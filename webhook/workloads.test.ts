@@ -38,6 +38,7 @@ function review(object: unknown, fields: Partial<Review> = {}): Review {
   return {
     uid: 'u',
     operation: 'CREATE',
+    group: '',
     kind: 'Pod',
     namespace: 'shop',
     name: '',

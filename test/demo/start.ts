@@ -70,6 +70,13 @@ export async function startParts(
       url: `${started.webhook.url}/${phase === 'mutating' ? 'judge' : 'validate'}/objectstores`,
     });
   }
+  kubeApi.addDoor({
+    name: 'clusters.barmancloud.cnpg.io',
+    kind: 'Cluster',
+    phase: 'validating',
+    ...started.webhook,
+    url: `${started.webhook.url}/validate/clusters`,
+  });
   return {
     folder,
     logFolder,
