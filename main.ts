@@ -1,6 +1,7 @@
 // Entry point of the image: picks the program by the first argument and loads no other.
 import { writeSync } from 'node:fs';
 import { type Outcome, runProgram } from './api/wire/process.ts';
+import { CODECS_COMMAND } from './sidecar/codecs.ts';
 
 const USAGE = `usage: cellar COMMAND [FLAGS]
 
@@ -8,6 +9,7 @@ const USAGE = `usage: cellar COMMAND [FLAGS]
   instance          the sidecar of an instance Pod
   restore           the sidecar of a recovery Job
   healthcheck unix  ask the sidecar's socket for its health
+  codecs            load the library of every codec; the sidecar runs it at start
 `;
 
 runProgram(() => dispatch(process.argv.slice(2)));
@@ -28,6 +30,11 @@ async function dispatch([command, ...args]: string[]): Promise<Outcome> {
       const { exitStatus, sentence } = await checkHealth(args, process.env);
       if (exitStatus !== 0) writeSync(2, `cellar: ${sentence}\n`);
       return exitStatus;
+    }
+    case CODECS_COMMAND: {
+      const { loadCodecLibraries } = await import('./sidecar/stream/libraries.ts');
+      await loadCodecLibraries();
+      return 0;
     }
     default:
       writeSync(2, command === undefined ? USAGE : `cellar: unknown command ${JSON.stringify(command)}\n\n${USAGE}`);

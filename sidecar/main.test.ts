@@ -18,6 +18,7 @@ import {
   IdentityClient,
   PluginCapability_Service_Type as Service,
 } from '../api/proto/gen/identity.ts';
+import { type DefineMetricsResult, MetricsClient } from '../api/proto/gen/metrics.ts';
 import { RestoreJobHooksClient } from '../api/proto/gen/restore_job.ts';
 import { WALClient } from '../api/proto/gen/wal.ts';
 import release from '../package.json' with { type: 'json' };
@@ -107,12 +108,15 @@ function ask<R>(begin: (callback: (error: ServiceError | null, answer: R) => voi
   return new Promise((resolve, reject) => begin((error, answer) => (error === null ? resolve(answer) : reject(error))));
 }
 
+const clusterOnly = { clusterDefinition: Buffer.from('{}') };
+
 function dial(t: TestContext, folder: string) {
   const address = `unix:${join(folder, 'plugins', PLUGIN_NAME)}`;
   const clients = {
     identity: new IdentityClient(address, insecure),
     wal: new WALClient(address, insecure),
     backup: new BackupClient(address, insecure),
+    metrics: new MetricsClient(address, insecure),
     restoreJob: new RestoreJobHooksClient(address, insecure),
   };
   t.after(() => {
@@ -142,7 +146,9 @@ test('the instance sidecar starts alone, shakes hands, is healthy, and exits 0 o
   const clients = dial(t, folder);
   const { metadata, services } = await greet(clients);
   assert.deepEqual([metadata.name, metadata.version], [PLUGIN_NAME, release.version]);
-  assert.deepEqual(services, [Service.TYPE_WAL_SERVICE, Service.TYPE_BACKUP_SERVICE]);
+  assert.deepEqual(services, [Service.TYPE_WAL_SERVICE, Service.TYPE_BACKUP_SERVICE, Service.TYPE_METRICS]);
+  const { metrics } = await ask<DefineMetricsResult>((done) => clients.metrics.define(clusterOnly, done));
+  assert.ok(metrics.some(({ fqName }) => fqName === 'cellar_wal_archived_files_total'));
   const walCapabilities = await ask((done) => clients.wal.getCapabilities({}, done));
   assert.deepEqual(walCapabilities, { capabilities: [{ rpc: { type: 1 } }, { rpc: { type: 2 } }] });
   assert.deepEqual(await ask((done) => clients.backup.getCapabilities({}, done)), {

@@ -12,14 +12,19 @@ import { createLogFromFlags, LOG_FLAGS, type Log } from '../api/wire/log.ts';
 import type { Running } from '../api/wire/process.ts';
 import release from '../package.json' with { type: 'json' };
 import { createBackupTaker } from './backup/take.ts';
+import { assertCodecs } from './codecs.ts';
 import { createRestorer } from './restore/run.ts';
 import { backupService } from './services/backup.ts';
 import { identityService, type SidecarKind } from './services/identity.ts';
+import { metricsService } from './services/metrics.ts';
 import { restoreJobService } from './services/restore-job.ts';
 import { walService } from './services/wal.ts';
 import { createArchives } from './store/open.ts';
+import { createEvents, type Events } from './telemetry/events.ts';
+import { Metrics } from './telemetry/metrics.ts';
 import { createWalArchiver, type WalArchiver } from './wal/archive.ts';
 import { createWalRestorer, type WalRestorer } from './wal/restore.ts';
+import { createWalMetrics } from './wal/wal-metrics.ts';
 
 /**
  * How long running calls may go on after SIGTERM. By then PostgreSQL has ended and its last segments are archived: what
@@ -43,8 +48,9 @@ export async function runSidecar(kind: SidecarKind, args: readonly string[], env
   const settings = readSidecarSettings(kind, env);
   if (flags['pprof-server']) log.info('--pprof-server is ignored: there is no profiling server');
   await makeTemporaryFolder(settings.temporaryFolder, log);
+  await assertCodecs();
 
-  const { services, archiver, walRestorer } = compose(kind, settings, env, log);
+  const { services, archiver, walRestorer, events } = compose(kind, settings, env, log);
   await walRestorer.start();
   const server = await startGrpcServer({
     services,
@@ -60,6 +66,7 @@ export async function runSidecar(kind: SidecarKind, args: readonly string[], env
       archiver.hurry();
       await server.stop(STOP_GRACE_MS);
       await walRestorer.stop();
+      await events.settled();
     },
   };
 }
@@ -120,15 +127,18 @@ async function makeTemporaryFolder(folder: string, log: Log): Promise<void> {
   }
 }
 
-type Composition = { services: GrpcService[]; archiver: WalArchiver; walRestorer: WalRestorer };
+type Composition = { services: GrpcService[]; archiver: WalArchiver; walRestorer: WalRestorer; events: Events };
 
 function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment, log: Log): Composition {
   const { namespace, podName, pgdata, spoolDirectory, certificatesFolder } = settings;
   const { version } = release;
   const kube = createKubeClient(settings.kube);
   const archives = createArchives({ namespace, kube, env, certificatesFolder, log });
-  const archiver = createWalArchiver({ archives, pgdata, podName, log });
-  const walRestorer = createWalRestorer({ archives, podName, spoolDirectory, log });
+  const events = createEvents({ kube, namespace, podName, log });
+  const registry = new Metrics();
+  const metrics = createWalMetrics(registry);
+  const archiver = createWalArchiver({ archives, pgdata, podName, log, events, metrics });
+  const walRestorer = createWalRestorer({ archives, podName, spoolDirectory, log, events, metrics });
   const shared = [
     identityService(kind, { version, log }),
     walService({ archiver, restorer: walRestorer, log }),
@@ -136,7 +146,7 @@ function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment,
   ];
   if (kind === 'restore') {
     const restorer = createRestorer({ archives, pgdata, log });
-    return { services: [...shared, restoreJobService({ restorer, log })], archiver, walRestorer };
+    return { services: [...shared, restoreJobService({ restorer, log })], archiver, walRestorer, events };
   }
   const taker = createBackupTaker({
     archives,
@@ -146,5 +156,6 @@ function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment,
     pluginVersion: version,
     log,
   });
-  return { services: [...shared, backupService({ taker, instanceName: podName, log })], archiver, walRestorer };
+  const instance = [backupService({ taker, instanceName: podName, log }), metricsService({ metrics: registry, log })];
+  return { services: [...shared, ...instance], archiver, walRestorer, events };
 }

@@ -14,9 +14,9 @@ import type { Log } from '../../api/wire/log.ts';
 /** The two lives of the sidecar: beside PostgreSQL in an instance Pod, or in the Pod of a recovery Job. */
 export type SidecarKind = 'instance' | 'restore';
 
-/** What each kind announces (objectstore-and-injection.md §9.2). Metrics are announced when they are served. */
+/** What each kind announces (objectstore-and-injection.md §9.2): nobody scrapes a recovery Job. */
 const SERVICES: Record<SidecarKind, readonly Service[]> = {
-  instance: [Service.TYPE_WAL_SERVICE, Service.TYPE_BACKUP_SERVICE],
+  instance: [Service.TYPE_WAL_SERVICE, Service.TYPE_BACKUP_SERVICE, Service.TYPE_METRICS],
   restore: [Service.TYPE_RESTORE_JOB, Service.TYPE_WAL_SERVICE],
 };
 

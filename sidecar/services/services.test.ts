@@ -13,6 +13,12 @@ import {
   IdentityClient,
   PluginCapability_Service_Type as Service,
 } from '../../api/proto/gen/identity.ts';
+import {
+  type CollectMetricsResult,
+  type DefineMetricsResult,
+  type MetricsCapabilitiesResult,
+  MetricsClient,
+} from '../../api/proto/gen/metrics.ts';
 import { RestoreJobHooksClient, type RestoreRequest, type RestoreResponse } from '../../api/proto/gen/restore_job.ts';
 import {
   WALRestoreRequest_Mode as Mode,
@@ -22,8 +28,10 @@ import {
 } from '../../api/proto/gen/wal.ts';
 import { type GrpcService, startGrpcServer } from '../../api/wire/grpc.ts';
 import { silentLog } from '../../api/wire/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
 import { type BackupTaker, backupService, type FinishedBackup } from './backup.ts';
 import { identityService, type SidecarKind } from './identity.ts';
+import { metricsService } from './metrics.ts';
 import { type Restorer, restoreJobService } from './restore-job.ts';
 import { type WalArchiver, type WalRestorer, walService } from './wal.ts';
 
@@ -74,7 +82,7 @@ test('identity says who the plugin is, the same for both kinds', async (t) => {
 });
 
 const CAPABILITIES: Record<SidecarKind, Service[]> = {
-  instance: [Service.TYPE_WAL_SERVICE, Service.TYPE_BACKUP_SERVICE],
+  instance: [Service.TYPE_WAL_SERVICE, Service.TYPE_BACKUP_SERVICE, Service.TYPE_METRICS],
   restore: [Service.TYPE_RESTORE_JOB, Service.TYPE_WAL_SERVICE],
 };
 
@@ -239,4 +247,38 @@ test('the recovery Job gets configuration and environment back', async (t) => {
     { cluster: CLUSTER, checkEmptyArchive: false, aborted: false },
   ]);
   assert.deepEqual(await ask((done) => client.getCapabilities({}, done)), { capabilities: [{ kind: 1 }] });
+});
+
+test('metrics are defined and collected from memory, each sample with a definition and as many labels', async (t) => {
+  const metrics = new Metrics();
+  metrics.counter('files_total', 'Files.').add();
+  metrics.counter('failures_total', 'Failures.', ['class']).add(['broken'], 2);
+  metrics.gauge('waiting', 'Waiting.').set(3);
+  const address = await serve(t, metricsService({ metrics, log }));
+  const client = closing(t, new MetricsClient(address, insecure));
+  const capabilities = await ask<MetricsCapabilitiesResult>((done) => client.getCapabilities({}, done));
+  assert.deepEqual(capabilities, { capabilities: [{ rpc: { type: 1 } }] });
+  const defined = await ask<DefineMetricsResult>((done) => client.define({ clusterDefinition }, done));
+  assert.deepEqual(
+    defined.metrics.map(({ fqName, help, variableLabels, valueType }) => [
+      fqName,
+      help,
+      variableLabels,
+      valueType?.type,
+    ]),
+    [
+      ['files_total', 'Files.', [], 1],
+      ['failures_total', 'Failures.', ['class'], 1],
+      ['waiting', 'Waiting.', [], 2],
+    ],
+  );
+  const collected = await ask<CollectMetricsResult>((done) => client.collect({ clusterDefinition }, done));
+  assert.deepEqual(
+    collected.metrics.map(({ fqName, variableLabels, value }) => [fqName, variableLabels, value]),
+    [
+      ['files_total', [], 1],
+      ['failures_total', ['broken'], 2],
+      ['waiting', [], 3],
+    ],
+  );
 });

@@ -1,8 +1,8 @@
 // Reads LZ4 frames: independent blocks several at a time, linked ones (barman's) in order with the last 64 KiB in hand.
 import { availableParallelism } from 'node:os';
-import { uncompress } from 'lz4-napi';
 import { CorruptError, messageOf } from '../../api/errors.ts';
 import { HeldBytes } from './held.ts';
+import { codecLibrary } from './libraries.ts';
 import { headerChecksum, LZ4_MAGIC, STORED } from './lz4.ts';
 import { PacedTransform } from './paced.ts';
 import { XxHash32 } from './xxhash32.ts';
@@ -113,12 +113,14 @@ export class Lz4Decoder extends PacedTransform {
   }
 
   async #unpack(frame: Frame, packed: Buffer): Promise<Buffer> {
+    const window = this.#window;
+    const { uncompress } = await codecLibrary('lz4');
     // The library takes the largest size that may come out in front.
     const sized = Buffer.allocUnsafeSlow(4 + packed.length);
     sized.writeUInt32LE(frame.blockBytes, 0);
     packed.copy(sized, 4);
     try {
-      return await (this.#window.length === 0 ? uncompress(sized) : uncompress(sized, this.#window));
+      return await (window.length === 0 ? uncompress(sized) : uncompress(sized, window));
     } catch (error) {
       throw new CorruptError(`lz4 content is damaged: ${messageOf(error)}`, { cause: error });
     }

@@ -1,8 +1,8 @@
 // LZ4 as one frame of independent blocks, packed several at a time; frames of all kinds are read by lz4-decoder.ts.
 import type { Transform } from 'node:stream';
-import { compress } from 'lz4-napi';
 import { InvalidInputError } from '../../api/errors.ts';
 import { BlockEncoder } from './block-encoder.ts';
+import { codecLibrary } from './libraries.ts';
 import { XxHash32 } from './xxhash32.ts';
 
 export const LZ4_MAGIC = 0x184d2204;
@@ -57,6 +57,7 @@ export function headerChecksum(descriptor: Buffer): number {
 }
 
 async function packBlock(bytes: Buffer): Promise<Buffer> {
+  const { compress } = await codecLibrary('lz4');
   // The library puts the unpacked size, 4 bytes, in front: just the room for the packed one.
   const packed = await compress(bytes);
   if (packed.length - 4 < bytes.length) {

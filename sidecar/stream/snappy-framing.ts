@@ -1,10 +1,9 @@
 // Snappy's framing format: chunks of 64 KiB, each with the masked CRC-32C of its content.
 import type { Transform } from 'node:stream';
-import { crc32c } from '@node-rs/crc32';
-import { compress, uncompress } from 'snappy';
 import { CorruptError, messageOf } from '../../api/errors.ts';
 import { BlockEncoder } from './block-encoder.ts';
 import { HeldBytes } from './held.ts';
+import { codecLibrary } from './libraries.ts';
 import { PacedTransform } from './paced.ts';
 
 const CHUNK_BYTES = 64 * 1024;
@@ -35,6 +34,7 @@ export function snappyEncoder(): Transform {
 }
 
 async function packChunk(bytes: Buffer): Promise<Buffer> {
+  const { compress } = await codecLibrary('snappy');
   const packed = await compress(bytes);
   // As the format's own writer decides: raw, when an eighth is not saved.
   const worthIt = packed.length < bytes.length - (bytes.length >> 3);
@@ -42,12 +42,13 @@ async function packChunk(bytes: Buffer): Promise<Buffer> {
   const chunk = Buffer.allocUnsafeSlow(HEADER_BYTES + CHECKSUM_BYTES + body.length);
   chunk[0] = worthIt ? PACKED : RAW;
   chunk.writeUIntLE(CHECKSUM_BYTES + body.length, 1, 3);
-  chunk.writeUInt32LE(maskedChecksum(bytes), HEADER_BYTES);
+  chunk.writeUInt32LE(await maskedChecksum(bytes), HEADER_BYTES);
   body.copy(chunk, HEADER_BYTES + CHECKSUM_BYTES);
   return chunk;
 }
 
-function maskedChecksum(bytes: Buffer): number {
+async function maskedChecksum(bytes: Buffer): Promise<number> {
+  const { crc32c } = await codecLibrary('CRC-32C of snappy');
   const checksum = crc32c(bytes);
   return (((checksum >>> 15) | (checksum << 17)) + 0xa282ead8) >>> 0;
 }
@@ -99,7 +100,7 @@ export class SnappyDecoder extends PacedTransform {
 async function unpackChunk(type: number, chunk: Buffer): Promise<Buffer> {
   const packed = chunk.subarray(HEADER_BYTES + CHECKSUM_BYTES);
   const bytes = type === RAW ? Buffer.from(packed) : await unpackBody(packed);
-  if (bytes.length > CHUNK_BYTES || maskedChecksum(bytes) !== chunk.readUInt32LE(HEADER_BYTES)) {
+  if (bytes.length > CHUNK_BYTES || (await maskedChecksum(bytes)) !== chunk.readUInt32LE(HEADER_BYTES)) {
     throw new CorruptError('snappy content is damaged: the checksum of a chunk differs');
   }
   return bytes;
@@ -110,6 +111,7 @@ async function unpackBody(packed: Buffer): Promise<Buffer> {
   if (packed.length === 0 || ((packed[0] ?? 0) & (packed[1] ?? 0) & 0x80 && (packed[2] ?? 0) > 4)) {
     throw new CorruptError('snappy content is damaged: a chunk is too large');
   }
+  const { uncompress } = await codecLibrary('snappy');
   try {
     const bytes = await uncompress(Buffer.from(packed));
     return typeof bytes === 'string' ? Buffer.from(bytes) : bytes;

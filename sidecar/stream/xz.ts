@@ -1,6 +1,7 @@
 // xz through liblzma (lzma-native): one stream out; streams and legacy .lzma content in.
 import type { Transform } from 'node:stream';
-import { CorruptError, messageOf, PreconditionError } from '../../api/errors.ts';
+import { CorruptError, messageOf } from '../../api/errors.ts';
+import { codecLibrary } from './libraries.ts';
 import { PacedTransform } from './paced.ts';
 
 /** Barman's default level. */
@@ -13,7 +14,7 @@ const READ_MEMORY_BYTES = 256 * 1024 * 1024;
 export function xzEncoder(options?: { level?: number }): Transform {
   const preset = Math.min(9, Math.max(1, Math.trunc(options?.level ?? DEFAULT_LEVEL)));
   return new LzmaStage(async () => {
-    const lzma = await loadLibrary();
+    const { default: lzma } = await codecLibrary('xz');
     return lzma.createStream('easyEncoder', { preset, check: lzma.CHECK_CRC64 });
   });
 }
@@ -21,7 +22,7 @@ export function xzEncoder(options?: { level?: number }): Transform {
 /** Reads streams; CorruptError on truncation and damage; bytes after the last stream are ignored, as barman's reader does. */
 export function xzDecoder(): Transform {
   return new LzmaStage(async () => {
-    const lzma = await loadLibrary();
+    const { default: lzma } = await codecLibrary('xz');
     return lzma.createStream('autoDecoder', { memlimit: READ_MEMORY_BYTES });
   }, 'strict');
 }
@@ -101,16 +102,5 @@ class LzmaStage extends PacedTransform {
 
   async #giveOutputs(): Promise<void> {
     for (const output of this.#outputs.splice(0)) await this.give(output);
-  }
-}
-
-async function loadLibrary(): Promise<typeof import('lzma-native').default> {
-  try {
-    return (await import('lzma-native')).default;
-  } catch (error) {
-    throw new PreconditionError('compression xz cannot be used: lzma-native is not there for this platform', {
-      cause: error,
-      hint: 'set another compression in the ObjectStore',
-    });
   }
 }

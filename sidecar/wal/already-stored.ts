@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { CorruptError } from '../../api/errors.ts';
 import type { Archive } from '../store/archive.ts';
 import type { ObjectInfo } from '../store/store.ts';
+import { DecodeVerdict } from '../stream/decode-verdict.ts';
 import { Digest } from '../stream/digest.ts';
 import type { PackedFile } from './pack.ts';
 import type { StoredWal } from './stored.ts';
@@ -22,12 +23,12 @@ export type ContentFacts = { sha256: string; sizeBytes: number };
 export type Conflict = { object: StoredWal; info: ObjectInfo; facts: ContentFacts };
 
 /**
- * The content is there, or it is not, and then `cut` are objects that an interrupted put of it left behind, or another
+ * The content is there, or it is not, and then `broken` are objects under its name that hold no content at all, or another
  * content is.
  */
 export type Comparison =
   | { outcome: 'stored' }
-  | { outcome: 'free'; cut: ObjectInfo[] }
+  | { outcome: 'free'; broken: ObjectInfo[] }
   | { outcome: 'conflict'; conflicts: [Conflict, ...Conflict[]] };
 
 /**
@@ -38,9 +39,11 @@ export type Comparison =
  * | none                                                            | free                                      |
  * | all with this content                                           | stored: nothing to write                  |
  * | any with another content                                        | conflict                                  |
- * | metadata names this content, but not all of the object is there | passed over; may be replaced (some stores |
- * |                                                                 | keep what came of a put that was cut off) |
- * | any other that cannot be decoded                                | CorruptError: its content is not known    |
+ * | metadata names this content, but not all of the object is there | broken: may be replaced (some stores keep  |
+ * |                                                                 | what came of a put that was cut off)      |
+ * | read whole, twice the same ETag, and its format says that it    | broken: may be replaced where the store   |
+ * | cannot be decoded                                               | honours the condition on that ETag, else  |
+ * |                                                                 | CorruptError: its content is not known    |
  * | any that the store will not show                                | the StoreError                            |
  */
 export async function compareStored(
@@ -49,7 +52,7 @@ export async function compareStored(
   content: ContentFacts,
   signal: AbortSignal,
 ): Promise<Comparison> {
-  const cut: ObjectInfo[] = [];
+  const broken: ObjectInfo[] = [];
   const conflicts: Conflict[] = [];
   let same = false;
   for (const object of stored) {
@@ -57,17 +60,18 @@ export async function compareStored(
     if (head === undefined) continue;
     const whole = isWhole(head);
     if (!whole && digestFromMetadata(head) === content.sha256) {
-      cut.push(head);
+      broken.push(head);
       continue;
     }
-    const facts = (whole ? contentFromMetadata(head) : undefined) ?? (await readContent(archive, object, signal));
-    if (facts === undefined) continue;
-    if (facts.sha256 === content.sha256) same = true;
+    const facts = (whole ? contentFromMetadata(head) : undefined) ?? (await readContent(archive, object, head, signal));
+    if (facts === 'absent') continue;
+    if (facts === 'broken') broken.push(head);
+    else if (facts.sha256 === content.sha256) same = true;
     else conflicts.push({ object, info: head, facts });
   }
   const [conflict, ...others] = conflicts;
   if (conflict !== undefined) return { outcome: 'conflict', conflicts: [conflict, ...others] };
-  return same ? { outcome: 'stored' } : { outcome: 'free', cut };
+  return same ? { outcome: 'stored' } : { outcome: 'free', broken };
 }
 
 /** Metadata for an object with this content. */
@@ -101,24 +105,35 @@ function isWhole(info: ObjectInfo): boolean {
 async function readContent(
   archive: Archive,
   object: StoredWal,
+  head: ObjectInfo,
   signal: AbortSignal,
-): Promise<ContentFacts | undefined> {
-  const decoder = object.codec.decoder();
-  const answer = await archive.storage.get(object.key, { signal });
-  if (answer === undefined) return undefined;
+): Promise<ContentFacts | 'absent' | 'broken'> {
+  const { storage, location } = archive;
+  const answer = await storage.get(object.key, { signal });
+  if (answer === undefined) return 'absent';
   const digest = new Digest();
   const nowhere = new Writable({ write: (_chunk, _encoding, callback) => callback() });
   try {
-    await pipeline(answer.body, decoder, digest, nowhere, { signal });
+    await pipeline(answer.body, object.codec.decoder(), digest, nowhere, { signal });
   } catch (error) {
     if (!(error instanceof CorruptError)) throw error;
+    if (storage.capabilities.conditionalPut && (await isBroken(archive, object, head, signal))) return 'broken';
     const advice = 'nothing was overwritten; look at the object, and move it away if it is of no use';
-    throw new CorruptError(
-      `${object.key} is stored but cannot be decoded (${archive.location}): ${error.message}; ${advice}`,
-      {
-        cause: error,
-      },
-    );
+    const message = `${object.key} is stored but cannot be decoded (${location}): ${error.message}; ${advice}`;
+    throw new CorruptError(message, { cause: error });
   }
   return { sha256: digest.hex, sizeBytes: digest.sizeBytes };
+}
+
+/**
+ * Whether an object that did not decode is broken as it lies in the store, and not on its way here: read once more, to its
+ * last byte and under its ETag, its format says so again.
+ */
+async function isBroken(archive: Archive, object: StoredWal, head: ObjectInfo, signal: AbortSignal): Promise<boolean> {
+  const answer = await archive.storage.get(object.key, { signal, etag: head.etag });
+  if (answer === undefined) return false;
+  const verdict = new DecodeVerdict(object.codec);
+  await pipeline(answer.body, verdict, { signal });
+  const whole = verdict.receivedBytes === head.sizeBytes && verdict.receivedBytes === answer.info.sizeBytes;
+  return whole && verdict.failed;
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, beforeEach, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { ConflictError, CorruptError, InvalidInputError, PreconditionError, StoreError } from '../../api/errors.ts';
@@ -14,7 +15,11 @@ import { createLog, silentLog } from '../../api/wire/log.ts';
 import { FakeStorage, fakeArchives } from '../../test/fake-storage.ts';
 import { codecByName } from '../stream/codec.ts';
 import { compress } from '../stream/whole.ts';
+import type { Events } from '../telemetry/events.ts';
+import { Metrics } from '../telemetry/metrics.ts';
 import { type ArchiveRequest, createWalArchiver, type WalArchiverDeps } from './archive.ts';
+import { DEFAULT_PATIENCE, type Patience } from './persist.ts';
+import { createWalMetrics } from './wal-metrics.ts';
 
 const X = '0000000100000004000000A7';
 const Y = '0000000100000004000000A8';
@@ -196,9 +201,23 @@ test('what is left of an interrupted put is never taken for the content, also be
   assert.ok(storage.objects.get(KEY)?.bytes.equals(content));
 });
 
-test('an object of another writer that cannot be decoded is refused, and so is the rest of another content', async () => {
+test('an object that cannot be decoded is replaced after it was read whole, and only as it was seen', async () => {
+  for (const bytes of [gzipSync(content).subarray(0, -10), Buffer.from('no gzip at all')]) {
+    storage = new FakeStorage();
+    storage.plant(`${KEY}.gz`, bytes);
+    const etag = storage.objects.get(`${KEY}.gz`)?.etag;
+    await archiver({ wal: { compression: 'gzip' } }).archive(request());
+    const stored = storage.objects.get(`${KEY}.gz`);
+    assert.ok(stored);
+    assert.deepEqual(stored.options.onlyIf, { etag });
+    assert.ok(gunzipSync(stored.bytes).equals(content));
+  }
+});
+
+test('an object that cannot be decoded is refused where the store knows no conditions', async () => {
   const cut = gzipSync(content).subarray(0, -10);
   const metadata = { 'cellar-sha256': '0'.repeat(64), 'cellar-size': '9', 'cellar-stored-size': '99' };
+  storage = new FakeStorage({ conditionalPut: false });
   for (const options of [{}, { metadata }]) {
     storage.plant(`${KEY}.gz`, cut, options);
     await assert.rejects(archiver({ wal: { compression: 'gzip' } }).archive(request()), (error) => {
@@ -206,7 +225,31 @@ test('an object of another writer that cannot be decoded is refused, and so is t
       assert.match(error.message, /nothing was overwritten/);
       return true;
     });
+    assert.ok(storage.objects.get(`${KEY}.gz`)?.bytes.equals(cut));
   }
+});
+
+test('an object that decodes at the second look was not broken: it is compared, not replaced', async () => {
+  storage.plant(`${KEY}.gz`, gzipSync(content).subarray(0, -10));
+  const [get, whole] = [storage.get.bind(storage), gzipSync(content)];
+  let looks = 0;
+  storage.get = async (...args) => {
+    looks += 1;
+    const answer = await get(...args);
+    if (answer === undefined || looks === 1) return answer;
+    return { info: { ...answer.info, sizeBytes: whole.length }, body: Readable.from([whole]) };
+  };
+  await assert.rejects(archiver({ wal: { compression: 'gzip' } }).archive(request()), CorruptError);
+});
+
+test('an object that is replaced while it is looked at is not overwritten', async () => {
+  const cut = gzipSync(content).subarray(0, -10);
+  storage.plant(`${KEY}.gz`, cut);
+  storage.before = (verb) => {
+    if (verb === 'put') storage.plant(`${KEY}.gz`, gzipSync('of somebody else'));
+  };
+  await assert.rejects(archiver({ wal: { compression: 'gzip' } }).archive(request()), ConflictError);
+  assert.equal(gunzipSync(storage.objects.get(`${KEY}.gz`)?.bytes ?? '').toString(), 'of somebody else');
 });
 
 test('a stored partial file does not stand for the segment, nor the reverse', async () => {
@@ -223,7 +266,7 @@ test('trouble while looking is an error, never an absence', async () => {
   ] as const) {
     storage = new FakeStorage();
     storage.plant(KEY, content);
-    storage.fail(verb, failure);
+    storage.fail(verb, failure, FOR_GOOD);
     await assert.rejects(archiver().archive(request()), StoreError);
     assert.equal(
       storage.requests.some((line) => line.startsWith('put')),
@@ -234,9 +277,100 @@ test('trouble while looking is an error, never an absence', async () => {
 
 test('a failed put is an error and leaves the marker', async () => {
   writeFileSync(marker, '');
-  storage.fail('put', 'throttled');
+  storage.fail('put', 'throttled', FOR_GOOD);
   await assert.rejects(archiver().archive(request()), StoreError);
   assert.equal(existsSync(marker), true);
+});
+
+test('transient trouble is waited out within the limit, in one piece of work', async () => {
+  for (const [verb, failure] of [
+    ['list', 'broken'],
+    ['put', 'throttled'],
+    ['put', 'broken'],
+  ] as const) {
+    storage = new FakeStorage();
+    storage.fail(verb, failure, 3);
+    let opened = 0;
+    const archives = fakeArchives({ minio: storage }, { wal: { compression: 'gzip' } });
+    const open = archives.open.bind(archives);
+    archives.open = async (reference) => {
+      opened += 1;
+      return open(reference);
+    };
+    await archiver({}, { archives }).archive(request());
+    assert.ok(storage.objects.has(`${KEY}.gz`));
+    assert.equal(opened, 1);
+  }
+});
+
+test('trouble that patience does not cure is told at once, by class', async () => {
+  for (const failure of ['refused', 'misconfigured'] as const) {
+    storage = new FakeStorage();
+    storage.fail('put', failure);
+    const metrics = new Metrics();
+    await assert.rejects(archiver({}, { metrics: createWalMetrics(metrics) }).archive(request()), StoreError);
+    assert.equal(storage.requests.filter((line) => line.startsWith('put')).length, 1);
+    assert.deepEqual(samplesOf(metrics, 'cellar_wal_archive_failures_total'), [{ labels: [failure], value: 1 }]);
+  }
+});
+
+test('the error at the limit tells the last failure', async () => {
+  storage.fail('put', 'throttled', FOR_GOOD);
+  const patience = { ...DEFAULT_PATIENCE, firstWaitMs: 60_000 };
+  await assert.rejects(archiver({}, { limitMs: 30, patience }).archive(request()), (error) => {
+    assert.ok(error instanceof StoreError);
+    assert.equal(error.failure, 'throttled');
+    return true;
+  });
+  storage = new FakeStorage();
+  const subject = archiver({}, { stopMs: 1, patience: { ...patience, firstWaitMs: 50_000 } });
+  storage.before = (verb, key) => {
+    if (verb !== 'put') return;
+    subject.hurry();
+    throw new StoreError({ failure: 'broken', provider: 'fake', operation: verb, key, reason: 'injected failure' });
+  };
+  const waits = subject.archive(request());
+  const alive = setInterval(() => undefined, 1000);
+  await assert
+    .rejects(waits, /told to stop; the last failure was: .*injected failure/)
+    .finally(() => clearInterval(alive));
+});
+
+test('counts what was stored and what was there, and how many files wait', async () => {
+  readyFiles(X, Y);
+  const metrics = new Metrics();
+  const subject = archiver({ wal: { compression: 'gzip' } }, { metrics: createWalMetrics(metrics) });
+  await subject.archive(request());
+  await subject.archive(request());
+  const stored = storage.objects.get(`${KEY}.gz`)?.bytes.length;
+  for (const [name, value] of [
+    ['cellar_wal_archived_files_total', 1],
+    ['cellar_wal_already_stored_files_total', 1],
+    ['cellar_wal_archived_raw_bytes_total', content.length],
+    ['cellar_wal_archived_stored_bytes_total', stored],
+    ['cellar_wal_ready_files', 2],
+    ['cellar_wal_fast_effort', 0],
+  ] as const) {
+    assert.deepEqual(samplesOf(metrics, name), [{ labels: [], value }], name);
+  }
+});
+
+test('a backlog makes gzip pack fast, an option fixes the level, and it is good again when the backlog is gone', async () => {
+  // The byte of the header in which gzip notes its fastest level.
+  const isFast = (key: string) => storage.objects.get(key)?.bytes[8] === 4;
+  const names = Array.from({ length: 16 }, (_, index) => `00000001000000050000000${index.toString(16).toUpperCase()}`);
+  readyFiles(...names);
+  const subject = archiver({ wal: { compression: 'gzip' } });
+  await subject.archive(request(X));
+  assert.ok(isFast(`${KEY}.gz`));
+  const fixed = { wal: { compression: 'gzip' as const, archiveAdditionalCommandArgs: ['--compression-level=6'] } };
+  await archiver(fixed).archive(request(Y));
+  assert.equal(isFast(`${KEY_Y}.gz`), false);
+  rmSync(join(pgdata, 'pg_wal', 'archive_status'), { recursive: true });
+  walFile(Y, Buffer.from('another content'));
+  storage.objects.clear();
+  await subject.archive(request(Y));
+  assert.equal(isFast(`${KEY_Y}.gz`), false);
 });
 
 test('who loses the race of two writers compares: the same content is success, another is refused', async () => {
@@ -256,8 +390,10 @@ test('who loses the race of two writers compares: the same content is success, a
 });
 
 test('a store that confirms another size than was sent has not archived', async () => {
-  const put = storage.put.bind(storage);
-  storage.put = async (...args) => ({ ...(await put(...args)), sizeBytes: content.length - 1 });
+  storage.put = async (key, _body, options = {}) => {
+    storage.plant(key, content.subarray(1), options);
+    return { key, sizeBytes: content.length - 1, etag: 'e', lastModified: new Date() };
+  };
   await assert.rejects(archiver().archive(request()), /were sent but the store holds/);
 });
 
@@ -307,7 +443,7 @@ test('additional arguments count where no field does, and those without effect a
 });
 
 test('an argument that cannot be honoured is refused by name before anything is stored', async () => {
-  for (const argument of ['--aws-profile=p', '--no-such-option', '--tag=aws:x,1']) {
+  for (const argument of ['--version', '--no-such-option', '--tag=aws:x,1']) {
     const subject = archiver({ wal: { archiveAdditionalCommandArgs: [argument] } });
     await assert.rejects(subject.archive(request()), (error) => {
       assert.ok(error instanceof PreconditionError);
@@ -343,9 +479,11 @@ test('writes nothing to the archive of another system, with the check for an emp
   systemFiles(7n);
   storage.plant('backups/pg/wals/0000000100000003/0000000100000003000000FF', segmentOf(8n));
   const asked = { ...request(), checkEmptyArchive: false };
-  await assert.rejects(archiver().archive(asked), (error) => {
+  const { events, told } = recordedEvents();
+  await assert.rejects(archiver({}, { events }).archive(asked), (error) => {
     assert.ok(error instanceof ConflictError);
     assert.match(error.message, /system identifier 8, this server 7/);
+    assert.deepEqual(told, [{ reason: 'OwnershipConflict', message: error.message }]);
     return true;
   });
   assert.equal(storage.objects.size, 1);
@@ -473,11 +611,16 @@ test('a look-ahead that fails does not fail the request, nor the reverse; after 
 test('says once that it archives although it is not declared the archiver', async () => {
   const lines: string[] = [];
   const log = createLog({ level: 'info', destination: { write: (line: string) => void lines.push(line) } });
-  const subject = archiver({}, { log });
+  const { events, told } = recordedEvents();
+  const subject = archiver({}, { log, events });
   const plugins = [{ name: PLUGIN_NAME, isWALArchiver: false, parameters: { barmanObjectName: 'minio' } }];
   await subject.archive({ ...request(X), cluster: cluster({ plugins }) });
   await subject.archive({ ...request(Y), cluster: cluster({ plugins }) });
   assert.equal(lines.filter((line) => line.includes('isWALArchiver')).length, 1);
+  assert.deepEqual(
+    told.map(({ reason, message }) => [reason, /cnpg\.io\/skipWalArchiving=enabled/.test(message)]),
+    [['NotDeclaredWalArchiver', true]],
+  );
 });
 
 test('logs name, sizes and time of each archived file', async () => {
@@ -490,12 +633,42 @@ test('logs name, sizes and time of each archived file', async () => {
   assert.equal(typeof line.milliseconds, 'number');
 });
 
+/** Longer than patience lasts. */
+const FOR_GOOD = 200;
+
+/** The real waits, on a clock of its own. */
+function virtualPatience(): Patience {
+  let nowMs = 0;
+  const sleep = async (ms: number) => {
+    nowMs += ms;
+  };
+  return { ...DEFAULT_PATIENCE, now: () => nowMs, sleep };
+}
+
+function recordedEvents() {
+  const told: { reason: string; message: string }[] = [];
+  const warn: Events['warn'] = (_cluster, reason, message) => void told.push({ reason, message });
+  return { told, events: { warn, settled: async () => undefined } };
+}
+
+function samplesOf(metrics: Metrics, name: string) {
+  const samples = metrics.samples().filter((sample) => sample.name === name);
+  return samples.map(({ labels, value }) => ({ labels, value }));
+}
+
 function archiver(
   configuration: Partial<ObjectStore['spec']['configuration']> = {},
   overrides: Partial<WalArchiverDeps> = {},
 ) {
   const archives = fakeArchives({ minio: storage }, configuration);
-  return createWalArchiver({ archives, pgdata, podName: 'pg-1', log: silentLog(), ...overrides });
+  return createWalArchiver({
+    archives,
+    pgdata,
+    podName: 'pg-1',
+    log: silentLog(),
+    patience: virtualPatience(),
+    ...overrides,
+  });
 }
 
 function request(name: string = X): ArchiveRequest {

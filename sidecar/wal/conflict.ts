@@ -3,7 +3,6 @@ import { ConflictError } from '../../api/errors.ts';
 import type { Cluster } from '../../api/kube.ts';
 import { ANNOTATION_ALLOW_WAL_OVERWRITE } from '../../api/names.ts';
 import type { WalName } from '../../api/wal-name.ts';
-import type { Log } from '../../api/wire/log.ts';
 import type { Archive } from '../store/archive.ts';
 import type { Conflict } from './already-stored.ts';
 import { type PackedFile, packFile } from './pack.ts';
@@ -12,6 +11,8 @@ import type { ArchiveSettings } from './settings.ts';
 import { systemIdOfFile, systemIdOfStored } from './system-identifier.ts';
 
 export type LocalFile = { name: WalName; path: string; packed: PackedFile };
+
+type OverwriteFacts = { event: 'WalOverwritten'; key: string; replacedSha256: string; sha256: string };
 
 /** Whether the Cluster's annotation names this very file. */
 export function allowsOverwrite(cluster: Cluster, name: WalName): boolean {
@@ -39,21 +40,21 @@ export async function conflictError(
 
 /**
  * Replaces each form with another content, in that form, if it is still what was compared (where the store can tell).
- * Throws StoreError with failure `conflict` when it is not.
+ * Each replacement is told. Throws StoreError with failure `conflict` when it is not.
  */
 export async function overwrite(
   archive: Archive,
   conflicts: readonly Conflict[],
   { name, path, packed }: LocalFile,
   settings: ArchiveSettings,
-  log: Log,
   signal: AbortSignal,
+  tell: (facts: OverwriteFacts, message: string) => void,
 ): Promise<void> {
   for (const { object, info, facts } of conflicts) {
     const isOurForm = object.codec.name === settings.codec.name;
     const content = isOurForm ? packed : await packFile(path, object.codec, signal);
     await putConfirmed(archive, object.key, content, { ...settings.put(name), onlyIf: { etag: info.etag }, signal });
-    log.warn(
+    tell(
       { event: 'WalOverwritten', key: object.key, replacedSha256: facts.sha256, sha256: content.sha256 },
       `a stored WAL file with another content was replaced, as ${ANNOTATION_ALLOW_WAL_OVERWRITE} of the Cluster allows`,
     );

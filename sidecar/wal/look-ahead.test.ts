@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { silentLog } from '../../api/wire/log.ts';
 import { FakeStorage, fakeArchive } from '../../test/fake-storage.ts';
-import { LookAhead, readyNames } from './look-ahead.ts';
+import type { Archive } from '../store/archive.ts';
+import { type ArchiveOne, LookAhead, readReady, readyNames } from './look-ahead.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'cellar-ahead-'));
 const wal = join(folder, 'pg_wal');
@@ -37,7 +38,7 @@ test('goes ahead in order, never more at a time than are allowed beside the requ
   const waiting: (() => void)[] = [];
   let atOnce = 0;
   let most = 0;
-  await subject.fill(archive, file(first), async (sourceFile) => {
+  await fill(subject, archive, file(first), async (sourceFile) => {
     started.push(sourceFile);
     atOnce += 1;
     most = Math.max(most, atOnce);
@@ -60,8 +61,8 @@ test('does nothing when one at a time is wanted, or where there is no archive_st
   const subject = new LookAhead(silentLog());
   const started: string[] = [];
   const note = async (sourceFile: string) => void started.push(sourceFile);
-  await subject.fill(fakeArchive(storage), file(first), note);
-  await subject.fill(archive, join(folder, 'elsewhere', first), note);
+  await fill(subject, fakeArchive(storage), file(first), note);
+  await fill(subject, archive, join(folder, 'elsewhere', first), note);
   await subject.settled();
   assert.deepEqual(started, []);
 });
@@ -70,7 +71,7 @@ test('starts nothing after it was stopped', async () => {
   const subject = new LookAhead(silentLog());
   subject.stop();
   const started: string[] = [];
-  await subject.fill(archive, file(first), async (sourceFile) => void started.push(sourceFile));
+  await fill(subject, archive, file(first), async (sourceFile) => void started.push(sourceFile));
   await subject.settled();
   assert.deepEqual(started, []);
 });
@@ -87,7 +88,7 @@ test('is claimed once, only for the same file in the same store, and only while 
     },
   ]) {
     const subject = new LookAhead(silentLog());
-    await subject.fill(archive, file(first), async () => undefined);
+    await fill(subject, archive, file(first), async () => undefined);
     await subject.settled();
     change();
     claims.push(await subject.claim(archive, file(second)), await subject.claim(archive, file(second)));
@@ -95,14 +96,14 @@ test('is claimed once, only for the same file in the same store, and only while 
   assert.deepEqual(claims, [true, false, false, false, false, false, false, false]);
 
   const subject = new LookAhead(silentLog());
-  await subject.fill(archive, file(first), async () => undefined);
+  await fill(subject, archive, file(first), async () => undefined);
   await subject.settled();
   assert.equal(await subject.claim(fakeArchive(new FakeStorage()), file(second)), false);
 
-  await subject.fill(archive, file(first), async () => undefined);
+  await fill(subject, archive, file(first), async () => undefined);
   await subject.settled();
   rmSync(`${wal}/archive_status/${second}.ready`);
-  await subject.fill(archive, file(first), async () => undefined);
+  await fill(subject, archive, file(first), async () => undefined);
   assert.equal(await subject.claim(archive, file(second)), false);
 });
 
@@ -113,14 +114,18 @@ test('one that fails is left to its own request and does not stop the others', a
     started.push(sourceFile);
     if (sourceFile === file(second)) throw new Error('no');
   };
-  await subject.fill(archive, file(first), archiveOne);
+  await fill(subject, archive, file(first), archiveOne);
   await subject.settled();
-  await subject.fill(archive, file(first), archiveOne);
+  await fill(subject, archive, file(first), archiveOne);
   await subject.settled();
   assert.equal(started.filter((sourceFile) => sourceFile === file(second)).length, 1);
   assert.equal(started.length > 4, true);
   assert.equal(await subject.claim(archive, file(second)), false);
 });
+
+async function fill(subject: LookAhead, at: Archive, requested: string, archiveOne: ArchiveOne): Promise<void> {
+  subject.fill(at, requested, await readReady(requested), archiveOne);
+}
 
 function file(name: string): string {
   return join(wal, name);

@@ -47,20 +47,18 @@ export class LookAhead {
     return this.#running.has(keyOf(archive, sourceFile));
   }
 
-  /** Goes ahead of a requested file, in the background; never throws. Call only once the archive is known to be ours. */
-  async fill(archive: Archive, requested: string, archiveOne: ArchiveOne): Promise<void> {
+  /**
+   * Goes ahead of a requested file, in the background; `ready` are the names that wait, as `readReady` tells them. Never
+   * throws. Call only once the archive is known to be ours.
+   */
+  fill(archive: Archive, requested: string, ready: readonly string[], archiveOne: ArchiveOne): void {
     const most = archive.objectStore.spec.configuration.wal?.maxParallel ?? 1;
     if (most === 1) return;
     const folder = dirname(requested);
-    try {
-      const ready = readyNames(await readdir(join(folder, 'archive_status')));
-      this.#forgetGone(folder, new Set(ready));
-      const names = ready.filter((name) => name !== basename(requested)).slice(0, 2 * most);
-      this.#plan = { archive, names, folder, most, archiveOne };
-      this.#pump();
-    } catch (error) {
-      this.#log.debug(`no look-ahead: ${messageOf(error)}`);
-    }
+    this.#forgetGone(folder, new Set(ready));
+    const names = ready.filter((name) => name !== basename(requested)).slice(0, 2 * most);
+    this.#plan = { archive, names, folder, most, archiveOne };
+    this.#pump();
   }
 
   /** Starts nothing any more. */
@@ -107,6 +105,16 @@ export class LookAhead {
     const gone = (sourceFile: string) => dirname(sourceFile) === folder && !ready.has(basename(sourceFile));
     for (const [key, { sourceFile }] of this.#finished) if (gone(sourceFile)) this.#finished.delete(key);
     for (const [key, sourceFile] of this.#failed) if (gone(sourceFile)) this.#failed.delete(key);
+  }
+}
+
+/** Names that wait in the `archive_status` beside a file; none where there is no such folder. */
+export async function readReady(sourceFile: string): Promise<string[]> {
+  try {
+    return readyNames(await readdir(join(dirname(sourceFile), 'archive_status')));
+  } catch {
+    // A copy of a segment outside pg_wal, or a folder that may not be read: nothing is known to wait.
+    return [];
   }
 }
 

@@ -60,29 +60,31 @@ test('trouble of the store or with our own control file is no permission, and is
   const archive = fakeArchive(storage);
   for (const verb of ['list', 'get'] as const) {
     storage.fail(verb, 'refused');
-    await assert.rejects(subject.verify(archive, SIGNAL), StoreError, verb);
+    await assert.rejects(subject.verify(archive, SIGNAL, tell), StoreError, verb);
   }
   rmSync(control);
-  await assert.rejects(subject.verify(archive, SIGNAL), PreconditionError);
+  await assert.rejects(subject.verify(archive, SIGNAL, tell), PreconditionError);
 });
 
-test('is looked at once, but a conflict each time; its event is logged once', async () => {
+test('is looked at once, but a conflict each time, told each time and logged once', async () => {
+  told.length = 0;
   const key = `${WALS}/0000000100000001/000000010000000100000001`;
   storage.plant(key, segment(THEIRS));
   const lines: string[] = [];
   const log = createLog({ level: 'info', destination: { write: (line: string) => void lines.push(line) } });
   const subject = new Ownership(folder, log);
   const archive = fakeArchive(storage);
-  for (let count = 0; count < 2; count += 1) await assert.rejects(subject.verify(archive, SIGNAL), both);
+  for (let count = 0; count < 2; count += 1) await assert.rejects(subject.verify(archive, SIGNAL, tell), both);
   const events = lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'OwnershipConflict');
   assert.deepEqual(
     events.map((line) => [line.ours, line.stored]),
     [[String(OURS), String(THEIRS)]],
   );
+  assert.equal(told.length, 2);
   storage.plant(key, segment(OURS));
-  await subject.verify(archive, SIGNAL);
+  await subject.verify(archive, SIGNAL, tell);
   storage.requests.length = 0;
-  await subject.verify(archive, SIGNAL);
+  await subject.verify(archive, SIGNAL, tell);
   assert.deepEqual(storage.requests, []);
 });
 
@@ -93,8 +95,14 @@ test('what does not begin like a segment has no identifier', () => {
   }
 });
 
+const told: string[] = [];
+
+function tell(message: string): void {
+  told.push(message);
+}
+
 async function verify(): Promise<void> {
-  await new Ownership(folder, silentLog()).verify(fakeArchive(storage), SIGNAL);
+  await new Ownership(folder, silentLog()).verify(fakeArchive(storage), SIGNAL, tell);
 }
 
 function both(error: unknown): boolean {

@@ -27,11 +27,17 @@ export class Ownership {
 
   /**
    * Throws ConflictError naming both system identifiers when the newest stored segment, or without one the newest backup,
-   * is of another system. An archive that holds neither, or nothing readable, belongs to whoever comes.
+   * is of another system; `tell` gets the same sentence first. An archive that holds neither, or nothing readable,
+   * belongs to whoever comes.
    */
-  async verify(archive: Archive, signal: AbortSignal): Promise<void> {
+  async verify(archive: Archive, signal: AbortSignal, tell: (message: string) => void): Promise<void> {
     if (this.#verified.has(archive.location)) return;
-    await this.#flights.run(archive.location, signal, (shared) => this.#compare(archive, shared));
+    try {
+      await this.#flights.run(archive.location, signal, (shared) => this.#compare(archive, shared));
+    } catch (error) {
+      if (error instanceof ConflictError) tell(error.message);
+      throw error;
+    }
     this.#verified.add(archive.location);
   }
 

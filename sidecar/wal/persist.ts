@@ -26,6 +26,16 @@ export const DEFAULT_PATIENCE: Patience = {
   },
 };
 
+export type PersistOptions = {
+  inRecovery: boolean;
+  signal: AbortSignal;
+  patience: Patience;
+  log: Log;
+  what: string;
+  /** Told of each failure that is waited out. */
+  onWait?: (failure: unknown) => void;
+};
+
 /**
  * Repeats work until it answers.
  *
@@ -38,11 +48,8 @@ export const DEFAULT_PATIENCE: Patience = {
  * In a recovery every error would end it early and lose the WAL that follows, and somebody can still repair a policy, a
  * Secret or an object meanwhile.
  */
-export async function persist<T>(
-  work: () => Promise<T>,
-  options: { inRecovery: boolean; signal: AbortSignal; patience: Patience; log: Log; what: string },
-): Promise<T> {
-  const { inRecovery, signal, patience, log, what } = options;
+export async function persist<T>(work: () => Promise<T>, options: PersistOptions): Promise<T> {
+  const { inRecovery, signal, patience, log, what, onWait } = options;
   const startedAt = patience.now();
   let saidAt = Number.NEGATIVE_INFINITY;
   for (
@@ -56,6 +63,7 @@ export async function persist<T>(
       signal.throwIfAborted();
       const elapsedMs = patience.now() - startedAt;
       if (!inRecovery && !(isTransient(error) && elapsedMs + waitMs < patience.limitMs)) throw error;
+      onWait?.(error);
       if (patience.now() - saidAt >= patience.logEveryMs) {
         saidAt = patience.now();
         log.warn({ tries, seconds: Math.round(elapsedMs / 1000) }, `${what} waits: ${messageOf(error)}`);

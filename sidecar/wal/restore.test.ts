@@ -10,8 +10,11 @@ import { PLUGIN_NAME } from '../../api/names.ts';
 import type { ObjectStore } from '../../api/objectstore.ts';
 import { silentLog } from '../../api/wire/log.ts';
 import { FakeStorage, fakeArchives } from '../../test/fake-storage.ts';
+import type { Events } from '../telemetry/events.ts';
+import { Metrics } from '../telemetry/metrics.ts';
 import { DEFAULT_PATIENCE } from './persist.ts';
-import { createWalRestorer, type RestoreRequest } from './restore.ts';
+import { createWalRestorer, type RestoreRequest, type WalRestorerDeps } from './restore.ts';
+import { createWalMetrics } from './wal-metrics.ts';
 
 const X = '0000000100000004000000A7';
 const FOLDER = '/wals/0000000100000004/';
@@ -84,14 +87,37 @@ test('an outage in a recovery is waited out, however long, and never taken for t
   stores.origin.plant(`backups/old${FOLDER}${X}`, content);
   stores.origin.fail('list', 'broken', 200);
   stores.origin.fail('get', 'refused', 3);
-  await restore({ cluster: cluster({}) });
+  const { registry, told, ...telemetry } = recorded();
+  await restore({ cluster: cluster({}) }, {}, telemetry);
   assertContent(content);
+  assert.equal(told.length, 203);
+  assert.match(told[0] ?? '', /^WalRestoreWaiting: the recovery of pg waits for 0000000100000004000000A7: .*injected/);
+  assert.deepEqual(countsOf(registry), {
+    'cellar_wal_restore_failures_total broken': 200,
+    'cellar_wal_restore_failures_total refused': 3,
+    'cellar_wal_restored_files_total ': 1,
+    'cellar_wal_restores_waiting ': 0,
+  });
 });
 
-test('an outage elsewhere is waited out for a minute and then thrown as what it is', async () => {
+test('while a request waits, the gauge says so', async () => {
+  stores.origin.plant(`backups/old${FOLDER}${X}`, content);
+  stores.origin.fail('list', 'broken');
+  const { registry, ...telemetry } = recorded();
+  let waiting: number | undefined;
+  stores.origin.before = () => {
+    waiting ??= countsOf(registry)['cellar_wal_restores_waiting '];
+  };
+  await restore({ cluster: cluster({}) }, {}, telemetry);
+  assert.equal(waiting, 1);
+});
+
+test('an outage elsewhere is waited out for a minute and then thrown as what it is, without an Event', async () => {
   stores.own.fail('list', 'broken', 1000);
-  await assert.rejects(restore(), (error) => error instanceof StoreError && error.retriable);
+  const { told, ...telemetry } = recorded();
+  await assert.rejects(restore({}, {}, telemetry), (error) => error instanceof StoreError && error.retriable);
   assert.ok(stores.own.requests.length > 10);
+  assert.deepEqual(told, []);
 });
 
 test('a refusal elsewhere is thrown at once', async () => {
@@ -201,6 +227,7 @@ function sequence() {
 async function restore(
   request: Partial<RestoreRequest> = {},
   configuration: Partial<ObjectStore['spec']['configuration']> = {},
+  telemetry: Pick<WalRestorerDeps, 'events' | 'metrics'> = {},
 ): Promise<void> {
   let nowMs = 0;
   const patience = {
@@ -217,6 +244,7 @@ async function restore(
     spoolDirectory: join(folder, 'spool'),
     log: silentLog(),
     patience,
+    ...telemetry,
   });
   try {
     await restorer.restore({
@@ -230,6 +258,19 @@ async function restore(
   } finally {
     await restorer.stop();
   }
+}
+
+function recorded() {
+  const told: string[] = [];
+  const registry = new Metrics();
+  const warn: Events['warn'] = (_cluster, reason, message) => void told.push(`${reason}: ${message}`);
+  return { told, registry, events: { warn, settled: async () => undefined }, metrics: createWalMetrics(registry) };
+}
+
+/** What was counted about restores, by name and labels. */
+function countsOf(registry: Metrics): Record<string, number> {
+  const samples = registry.samples().filter(({ name }) => name.includes('restore'));
+  return Object.fromEntries(samples.map(({ name, labels, value }) => [`${name} ${labels.join(' ')}`, value]));
 }
 
 function cluster(status: Cluster['status']): Cluster {

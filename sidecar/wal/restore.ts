@@ -6,10 +6,13 @@ import { PARAMETER_OBJECT_STORE } from '../../api/names.ts';
 import { parseWalName, type WalName } from '../../api/wal-name.ts';
 import type { Log } from '../../api/wire/log.ts';
 import type { Archive, Archives } from '../store/archive.ts';
+import { type Events, NO_EVENTS } from '../telemetry/events.ts';
+import { Metrics } from '../telemetry/metrics.ts';
 import { fetchWal } from './fetch.ts';
 import { DEFAULT_PATIENCE, type Patience, persist } from './persist.ts';
 import { Prefetch } from './prefetch.ts';
 import { type ReadPlan, storeToRead } from './role.ts';
+import { classOf, createWalMetrics, type WalMetrics } from './wal-metrics.ts';
 
 export type RestoreRequest = {
   cluster: Cluster;
@@ -36,6 +39,10 @@ export type WalRestorerDeps = {
   /** As the injector sets it, on a volume of the Pod's own. We keep a folder beside it, never files in it. */
   spoolDirectory: string;
   log: Log;
+  /** Default: told to nobody but the log. */
+  events?: Events;
+  /** Default: counted for nobody. */
+  metrics?: WalMetrics;
   patience?: Patience;
 };
 
@@ -82,6 +89,8 @@ const PREFETCH_FOLDER = 'cellar-wal-prefetch';
  */
 export function createWalRestorer(deps: WalRestorerDeps): WalRestorer {
   const { archives, podName, spoolDirectory, log, patience = DEFAULT_PATIENCE } = deps;
+  const { events = NO_EVENTS, metrics = createWalMetrics(new Metrics()) } = deps;
+  const waits = new Waits(metrics);
   const prefetch = new Prefetch(join(dirname(spoolDirectory), PREFETCH_FOLDER), log);
   return {
     async restore(request) {
@@ -91,19 +100,27 @@ export function createWalRestorer(deps: WalRestorerDeps): WalRestorer {
       const plan = storeToRead(request.cluster, podName);
       const { reference, inRecovery } = plan;
       if (reference === undefined) throw noStore(name, request.cluster, plan);
-      const { signal } = request;
-      const served = await persist(async () => serve(await archives.open(reference), name, request, prefetch), {
-        inRecovery,
-        signal,
-        patience,
-        log,
-        what: `restore of ${name.name}`,
+      const { signal, cluster } = request;
+      const wait = waits.one((failure) => {
+        if (!inRecovery) return;
+        const where = `the recovery of ${cluster.metadata.name} waits for ${name.name}`;
+        events.warn(cluster, 'WalRestoreWaiting', `${where}: ${messageOf(failure)}`);
       });
+      const served = await persist(async () => serve(await archives.open(reference), name, request, prefetch), {
+        ...{ inRecovery, signal, patience, log, what: `restore of ${name.name}` },
+        onWait: (failure) => wait.because(failure),
+      })
+        .catch((error: unknown) => {
+          if (!signal.aborted) metrics.restoreFailures.add([classOf(error)]);
+          throw error;
+        })
+        .finally(() => wait.over());
       if (!served) {
         throw new NotFoundError(
           `${name.name} is not in the archive of ${reference.serverName} (${reference.objectStore})`,
         );
       }
+      metrics.restoredFiles.add();
       log.info({ file: name.name, milliseconds: Math.round(performance.now() - startedAt) }, 'WAL file restored');
     },
     async start() {
@@ -111,6 +128,35 @@ export function createWalRestorer(deps: WalRestorerDeps): WalRestorer {
     },
     stop: () => prefetch.stop(),
   };
+}
+
+/** Requests that wait for trouble to be over, as a gauge shows them. */
+class Waits {
+  readonly #metrics: WalMetrics;
+  #waiting = 0;
+
+  constructor(metrics: WalMetrics) {
+    this.#metrics = metrics;
+  }
+
+  one(tell: (failure: unknown) => void) {
+    let waits = false;
+    const change = (by: number): void => {
+      this.#waiting += by;
+      this.#metrics.restoresWaiting.set(this.#waiting);
+    };
+    return {
+      because: (failure: unknown) => {
+        if (!waits) change(1);
+        waits = true;
+        this.#metrics.restoreFailures.add([classOf(failure)]);
+        tell(failure);
+      },
+      over: () => {
+        if (waits) change(-1);
+      },
+    };
+  }
 }
 
 /** False when the file is positively absent. */
