@@ -24,6 +24,8 @@ export type StoreTraits = {
   keysOfThreePages: number;
   conditionalPut: boolean;
   listsUploads: boolean;
+  /** Lists uploads of all keys under a prefix, not only of one key. */
+  listsUploadsOfFolders?: boolean;
   abortsUploads: boolean;
   /** Stores nothing when a put is cut off. */
   dropsCutPuts: boolean;
@@ -234,6 +236,12 @@ export function testStore(name: string, traits: StoreTraits, start: () => Promis
       assert.deepEqual(await storage.abortOrphans('orphans/one', new Date(Date.now() - 3_600_000)), []);
       assert.deepEqual(await storage.abortOrphans('orphans/one', new Date(Date.now() + 3_600_000)), ['orphans/one']);
       await assert.rejects(upload.complete(), { name: 'StoreError' });
+    });
+
+    testIf(traits.listsUploadsOfFolders === true, 'aborts the uploads of a whole folder', async () => {
+      for (const key of ['folder/a', 'folder/b/c']) await (await storage.createMultipart(key)).part(1, randomBytes(10));
+      const aborted = await storage.abortOrphans('folder/', new Date(Date.now() + 3_600_000));
+      assert.deepEqual(aborted.sort(), ['folder/a', 'folder/b/c']);
     });
 
     test('names no orphans where there are none', async () => {

@@ -1,6 +1,5 @@
 // What we wrote is read by the barman tools: listed, restored, its WAL replayed by a server of its own.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,6 +11,7 @@ import { fixedSettings, write, writeConfiguration } from '../manager/configurati
 import { startPostgres } from '../postgres.ts';
 import { tailOf } from '../process.ts';
 import { BUCKET, type Stand, startInstance, startStand } from '../stand.ts';
+import { barman } from './barman.ts';
 
 const LIMIT_MS = 120_000;
 const SERVER = 'pg-main';
@@ -48,7 +48,7 @@ async function roundTrip(stand: Stand, url: string): Promise<void> {
   );
   await client.end();
 
-  const list = JSON.parse((await barman(stand, 'backup-list', ['--format', 'json', url, SERVER])).stdout);
+  const list = JSON.parse((await barman(stand.s3, 'backup-list', ['--format', 'json', url, SERVER])).stdout);
   const listed = list.backups_list.map(({ backup_id, status }: { backup_id: string; status: string }) => [
     backup_id,
     status,
@@ -56,12 +56,12 @@ async function roundTrip(stand: Stand, url: string): Promise<void> {
   assert.deepEqual(listed, [[taken.backupId, 'DONE']]);
 
   const segment = join(stand.folder, last);
-  await barman(stand, 'wal-restore', [url, SERVER, last, segment]);
+  await barman(stand.s3, 'wal-restore', [url, SERVER, last, segment]);
   assert.deepEqual(await readFile(segment), await readFile(join(instance.pgdata, 'pg_wal', last)));
   await instance.postgres.stop('immediate');
 
   const pgdata = join(stand.folder, 'restored');
-  await barman(stand, 'restore', [url, SERVER, taken.backupId, pgdata]);
+  await barman(stand.s3, 'restore', [url, SERVER, taken.backupId, pgdata]);
   await stand.account.own(pgdata);
   const fetched = await fetchWal(stand, url, taken.beginWal);
   await writeConfiguration(pgdata, stand.account, {
@@ -89,7 +89,7 @@ async function fetchWal(stand: Stand, url: string, begin: string): Promise<strin
   await mkdir(folder);
   const objects = await readdir(join(stand.s3.directory, BUCKET, SERVER, 'wals', begin.slice(0, 16)));
   const names = new Set(objects.map((object) => object.slice(0, 24)).filter((name) => name >= begin));
-  for (const name of names) await barman(stand, 'wal-restore', [url, SERVER, name, join(folder, name)]);
+  for (const name of names) await barman(stand.s3, 'wal-restore', [url, SERVER, name, join(folder, name)]);
   await stand.account.own(folder);
   return folder;
 }
@@ -102,31 +102,6 @@ async function promoted(postgres: Awaited<ReturnType<typeof startPostgres>>): Pr
     assert.ok(performance.now() < deadline, 'the restored server is still in recovery');
     await new Promise((resolve) => setImmediate(resolve));
   }
-}
-
-function environment(stand: Stand): Record<string, string> {
-  return {
-    AWS_ACCESS_KEY_ID: stand.s3.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: stand.s3.secretAccessKey,
-    AWS_DEFAULT_REGION: 'us-east-1',
-  };
-}
-
-/** Runs a tool of barman against the stand's store; a status other than 0 fails the test with its words. */
-async function barman(stand: Stand, tool: string, args: string[]): Promise<{ stdout: string }> {
-  const child = spawn(`barman-cloud-${tool}`, ['--endpoint-url', stand.s3.endpoint, ...args], {
-    env: { ...process.env, ...environment(stand) },
-  });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk;
-  });
-  const status = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
-  assert.equal(status, 0, `barman-cloud-${tool}: ${stderr}`);
-  return { stdout };
 }
 
 function backup(): Backup {

@@ -1,13 +1,10 @@
 // What our codecs write is read by the modules that the barman tools use, and the reverse. BARMAN_PYTHON names their Python.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { codecByName } from '../../sidecar/stream/codec.ts';
 import { compress, decompress } from '../../sidecar/stream/whole.ts';
 import { contents } from '../wal-like.ts';
+import { type CodecWorker, startCodecWorker } from './codec-worker.ts';
 
 const PYTHON = process.env.BARMAN_PYTHON;
 /** Levels as barman gives them: its default, and the ends. */
@@ -20,27 +17,11 @@ const CODECS = {
   snappy: { levels: [0], module: 'snappy' },
 } as const;
 
-/** Reads standard input, writes standard output; arguments: module, pack or unpack, level. */
-const SCRIPT = `
-import sys, importlib, io
-name, way, level = sys.argv[1], sys.argv[2], int(sys.argv[3])
-module = importlib.import_module(name)
-data = sys.stdin.buffer.read()
-if name == 'gzip': out = module.compress(data, level) if way == 'pack' else module.decompress(data)
-elif name == 'bz2': out = module.compress(data, level) if way == 'pack' else module.decompress(data)
-elif name == 'lzma': out = module.compress(data, preset=level) if way == 'pack' else module.decompress(data)
-elif name == 'zstandard':
-    if way == 'pack': out = module.ZstdCompressor(level).compress(data)
-    else: out = module.ZstdDecompressor().decompressobj().decompress(data)
-elif name == 'lz4.frame':
-    out = module.compress(data, compression_level=level) if way == 'pack' else module.decompress(data)
-else:
-    target = io.BytesIO()
-    if way == 'pack': module.stream_compress(io.BytesIO(data), target)
-    else: module.stream_decompress(io.BytesIO(data), target)
-    out = target.getvalue()
-sys.stdout.buffer.write(out)
-`;
+let worker: CodecWorker | undefined;
+before(() => {
+  if (PYTHON !== undefined) worker = startCodecWorker(PYTHON);
+});
+after(() => worker?.stop());
 
 for (const name of ['gzip', 'bzip2', 'xz', 'zstd', 'lz4', 'snappy'] as const) {
   const { levels, module } = CODECS[name];
@@ -61,12 +42,7 @@ for (const name of ['gzip', 'bzip2', 'xz', 'zstd', 'lz4', 'snappy'] as const) {
   }
 }
 
-async function python(module: string, way: 'pack' | 'unpack', level: number, bytes: Buffer): Promise<Buffer> {
-  const child = spawn(PYTHON ?? 'python3', ['-c', SCRIPT, module, way, String(level)], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const [, output] = await Promise.all([pipeline(Readable.from([bytes]), child.stdin), buffer(child.stdout)]);
-  assert.equal(await ended, 0, `${module} could not ${way}`);
-  return output;
+function python(...request: Parameters<CodecWorker['call']>): Promise<Buffer> {
+  assert.ok(worker);
+  return worker.call(...request);
 }

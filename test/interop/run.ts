@@ -14,7 +14,7 @@ if (program === undefined) {
 // The codecs are checked with the very modules that the tools use.
 const python = join(dirname(program), 'python');
 const files = globSync('test/interop/*.wide.ts', { cwd: dirname(dirname(import.meta.dirname)) });
-const { status } = spawnSync(process.execPath, ['--test', '--test-timeout=900000', ...files], {
+const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=900000', ...files], {
   cwd: dirname(dirname(import.meta.dirname)),
   stdio: 'inherit',
   env: { ...process.env, BARMAN_PYTHON: python },
