@@ -1,7 +1,7 @@
 // Reads the additional arguments of the barman tools by the tools' own grammar, in place of merging words
 // (object-store-layout.md §10.2–§10.7, §12 row 28). Pure.
-import { InvalidInputError } from './errors.ts';
-import type { Encryption, ObjectStoreConfiguration, WalCompression } from './objectstore.ts';
+import { InvalidInputError, PreconditionError } from './errors.ts';
+import type { Encryption, ObjectStore, ObjectStoreConfiguration, WalCompression } from './objectstore.ts';
 import {
   type CompressionLevel,
   type HonouredOptions,
@@ -54,6 +54,21 @@ export function toolOptions(tool: Tool, configuration: ObjectStoreConfiguration)
   return { honoured, ignored };
 }
 
+/** The same for a store that is about to be used: throws PreconditionError, naming the ObjectStore besides the item. */
+export function usableOptions(tool: Tool, objectStore: ObjectStore): ToolOptions {
+  try {
+    return toolOptions(tool, objectStore.spec.configuration);
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    throw new PreconditionError(`ObjectStore ${objectStore.metadata.name}: ${error.message}`, { cause: error });
+  }
+}
+
+/** An option without effect, in one sentence. */
+export function sentenceOfIgnored({ field, option, why }: IgnoredOption): string {
+  return `${field}: ${option}: ${why}`;
+}
+
 /** Level of a codec for `low`, `medium`, `high` or a number, clamped; undefined where there are none (§2.3). */
 export function levelOf(codec: WalCompression | 'none', level: CompressionLevel): number | undefined {
   const known = LEVELS[codec];
@@ -73,7 +88,11 @@ const LEVELS: Record<WalCompression | 'none', Levels | undefined> = {
   none: undefined,
 };
 
-function argumentsOf(tool: Tool, { wal, data }: ObjectStoreConfiguration): { field: string; items: readonly string[] } {
+/** The field of an ObjectStore that holds the arguments of a tool, and its items. */
+export function argumentsOf(
+  tool: Tool,
+  { wal, data }: ObjectStoreConfiguration,
+): { field: string; items: readonly string[] } {
   const lists = {
     'wal-archive': ['wal.archiveAdditionalCommandArgs', wal?.archiveAdditionalCommandArgs],
     'wal-restore': ['wal.restoreAdditionalCommandArgs', wal?.restoreAdditionalCommandArgs],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { InvalidInputError } from '../../api/errors.ts';
+import { PreconditionError } from '../../api/errors.ts';
 import { FakeStorage, fakeArchive } from '../../test/fake-storage.ts';
 import { type BackupSettings, backupSettings } from './settings.ts';
 
@@ -22,14 +22,31 @@ test('sizes are those of barman: iB counts in thousands', () => {
 for (const size of ['5M', 'big', '', '1.5B', '-1MB']) {
   test(`refuses the size ${JSON.stringify(size)} by field`, () => {
     const refused = (error: unknown) =>
-      error instanceof InvalidInputError && /additionalCommandArgs\[0\]/.test(error.field);
+      error instanceof PreconditionError && /additionalCommandArgs\[0\]/.test(error.message);
     assert.throws(() => read([`--max-archive-size=${size}`]), refused);
   });
 }
 
 test('arguments without effect are named', () => {
-  assert.deepEqual(read(['-vv', '--jobs=4', '--read-timeout=120']).ignoredArguments, ['-vv', '--read-timeout=120']);
-  assert.equal(read(['--jobs=4']).jobs, 4);
+  const { ignoredArguments, jobs } = read(['-vv', '--jobs=4', '--read-timeout=120', '--max-bandwidth', '5MB']);
+  assert.deepEqual(
+    ignoredArguments.map((sentence) => /-vv?\b|--[a-z-]+/.exec(sentence)?.[0]),
+    ['-v', '-v', '--max-bandwidth'],
+  );
+  assert.equal(jobs, 4);
+});
+
+test('what no field sets is taken from the arguments, in the grammar of the tool', () => {
+  const { compression, put, immediateCheckpoint } = read(['-z', '-e', 'aws:kms', '--sse-kms-key-id=k', '--tag', 'a,b']);
+  assert.deepEqual(
+    { compression, put, immediateCheckpoint },
+    {
+      compression: 'gzip',
+      put: { tags: { a: 'b' }, encryption: { algorithm: 'aws:kms', kmsKeyId: 'k' } },
+      immediateCheckpoint: false,
+    },
+  );
+  assert.throws(() => read(['--snapshot-disk=d']), /remove it: volume snapshots/);
 });
 
 function read(additionalCommandArgs: string[]): BackupSettings {

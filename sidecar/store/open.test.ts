@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import type { Secret } from '../../api/kube.ts';
 import type { ObjectStore, ObjectStoreConfiguration } from '../../api/objectstore.ts';
 import type { KubeReads } from '../../api/wire/kube.ts';
-import { silentLog } from '../../api/wire/log.ts';
+import { createLog } from '../../api/wire/log.ts';
 import { startS3 } from '../../test/servers/s3rver.ts';
 import { read } from '../../test/store-suite.ts';
 import { createArchives } from './open.ts';
@@ -82,6 +82,16 @@ test('refuses providers that are not supported yet, and a store without credenti
   await assert.rejects(world.archives.open(REFERENCE), /has no credentials/);
 });
 
+test('says once that a profile is without effect beside keys, and uses the keys', async (t) => {
+  const world = await startWorld(t);
+  const wal = { archiveAdditionalCommandArgs: ['--aws-profile=p'] };
+  world.setConfiguration({ ...world.configuration(), wal });
+  for (const _ of [1, 2]) assert.equal(await (await world.archives.open(REFERENCE)).storage.head('k'), undefined);
+  const said = world.lines.filter((line) => line.includes('--aws-profile p'));
+  assert.equal(said.length, 1);
+  assert.match(said[0] ?? '', /without effect: spec\.configuration\.wal\.archiveAdditionalCommandArgs/);
+});
+
 test('reads the CA again when its file changes', async (t) => {
   const world = await startWorld(t);
   world.setConfiguration({ ...world.configuration(), endpointCA: { name: 'ca', key: 'ca.crt' } });
@@ -111,13 +121,16 @@ async function startWorld(t: TestContext) {
   };
   const secrets: Record<string, Secret> = { creds: secretOf({ id: 'S3RVER', secret: 'S3RVER' }) };
   const env: Record<string, string | undefined> = {};
+  const lines: string[] = [];
+  const log = createLog({ level: 'info', destination: { write: (line: string) => void lines.push(line) } });
   const kube: KubeReads = {
     objectStore: async () => structuredClone(objectStore),
     secret: async (_namespace, name) => secrets[name] ?? {},
     cluster: () => Promise.reject(new Error('not asked for')),
   };
   return {
-    archives: createArchives({ namespace: 'ns', kube, env, certificatesFolder, log: silentLog() }),
+    archives: createArchives({ namespace: 'ns', kube, env, certificatesFolder, log }),
+    lines,
     secrets,
     env,
     certificatesFolder,

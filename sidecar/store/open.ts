@@ -8,6 +8,7 @@ import type { ObjectStore } from '../../api/objectstore.ts';
 import type { KubeReads } from '../../api/wire/kube.ts';
 import type { Log } from '../../api/wire/log.ts';
 import type { Archives } from './archive.ts';
+import { namedProfiles } from './client-options.ts';
 import { parseDestination, serverKeys } from './keys.ts';
 import { readS3Secrets } from './s3-secrets.ts';
 import { resolveS3Settings, type S3Settings } from './s3-settings.ts';
@@ -45,7 +46,7 @@ export function createArchives(deps: ArchivesDependencies): Archives {
       return {
         objectStore,
         serverName,
-        storage: await adapters.use(name, settings),
+        storage: await adapters.use(name, settings, () => notesOn(objectStore, settings)),
         keys: serverKeys(prefix, serverName),
         location: `ObjectStore ${deps.namespace}/${name} (${destinationPath}), server ${serverName}`,
       };
@@ -65,7 +66,8 @@ class Adapters {
     this.#log = log;
   }
 
-  async use(name: string, settings: S3Settings): Promise<ObjectStorage> {
+  /** `notes` are said when an adapter is made, not at each use. */
+  async use(name: string, settings: S3Settings, notes: () => string[]): Promise<ObjectStorage> {
     // Only the adapter that a store needs is loaded: the others cost memory.
     const { createS3Storage } = await import('./s3.ts');
     this.#closeRetired();
@@ -76,6 +78,7 @@ class Adapters {
       this.#retired.push({ storage: current.storage, at: this.#now() });
       this.#log.info({ objectStore: name }, 'settings or secrets of the object store changed: using the new ones');
     }
+    for (const note of notes()) this.#log.warn({ objectStore: name }, note);
     const storage = createS3Storage(settings);
     this.#current.set(name, { digest, storage });
     return storage;
@@ -93,6 +96,14 @@ async function readSettings(deps: ArchivesDependencies, objectStore: ObjectStore
   const readSecret = (name: string) => deps.kube.secret(deps.namespace, name);
   const secrets = await readS3Secrets(configuration.s3Credentials ?? {}, readSecret);
   return resolveS3Settings(configuration, secrets, deps.env, await readCertificates(deps, objectStore));
+}
+
+/** Arguments of the tools that cannot count for this store. */
+function notesOn({ spec }: ObjectStore, { credentials }: S3Settings): string[] {
+  if (credentials === 'chain' || 'profile' in credentials) return [];
+  return namedProfiles(spec.configuration).map(
+    ({ field, profile }) => `argument without effect: ${field}: --aws-profile ${profile}: s3Credentials holds keys`,
+  );
 }
 
 /** The provider of the credentials block; barman's order when there are several. */

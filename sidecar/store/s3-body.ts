@@ -1,6 +1,7 @@
 // Bodies that cannot be short without a word, both ways.
 import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { CorruptError } from '../../api/errors.ts';
+import type { BodyDigests } from './s3-digests.ts';
 
 /**
  * The body of a get: passes bytes on, fails with what `fail` makes of any error, of an end before `sizeBytes`, and of
@@ -39,20 +40,29 @@ export function receivedBody(
   return source.pipe(body);
 }
 
-/** A stream for a put that must have exactly the announced length: a request must not wait for bytes that never come. */
+/**
+ * A stream for a put that must have exactly the announced length: a request must not wait for bytes that never come. Digests
+ * what passes; the request sets the pace.
+ */
 export class ExactLength extends Transform {
   readonly #sizeBytes: number;
+  readonly #digests: BodyDigests;
   #seen = 0;
 
-  constructor(sizeBytes: number) {
+  constructor(sizeBytes: number, digests: BodyDigests) {
     super();
     this.#sizeBytes = sizeBytes;
+    this.#digests = digests;
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
     this.#seen += chunk.length;
-    if (this.#seen > this.#sizeBytes) callback(this.#mismatch('more than'));
-    else callback(null, chunk);
+    if (this.#seen > this.#sizeBytes) {
+      callback(this.#mismatch('more than'));
+      return;
+    }
+    this.#digests.update(chunk);
+    callback(null, chunk);
   }
 
   override _flush(callback: TransformCallback): void {

@@ -29,17 +29,22 @@ export function createS3Client(settings: S3Settings): S3Client {
       httpsAgent: settings.trustedCertificates ? { ...agent, ca: [...settings.trustedCertificates] } : agent,
     },
     ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint, forcePathStyle: true }),
-    ...(settings.credentials === 'chain' ? {} : { credentials: settings.credentials }),
+    ...credentialsOf(settings),
   };
   const client = new S3Client(config);
   leaveBodiesUnsigned(client);
   return client;
 }
 
+function credentialsOf({ credentials }: S3Settings): S3ClientConfig {
+  if (credentials === 'chain') return {};
+  return 'profile' in credentials ? credentials : { credentials };
+}
+
 /** Texts that must not appear in any message. */
-export function secretsOf(settings: S3Settings): string[] {
-  if (settings.credentials === 'chain') return [];
-  const { secretAccessKey, sessionToken } = settings.credentials;
+export function secretsOf({ credentials }: S3Settings): string[] {
+  if (credentials === 'chain' || 'profile' in credentials) return [];
+  const { secretAccessKey, sessionToken } = credentials;
   return sessionToken === undefined ? [secretAccessKey] : [secretAccessKey, sessionToken];
 }
 

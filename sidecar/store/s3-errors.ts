@@ -106,7 +106,9 @@ const BY_CODE: [codes: RegExp, verdict: Verdict][] = [
   ],
   [
     /^(CredentialsProviderError|ProviderError)$/,
-    misconfigured('no AWS credentials were found: check the role or the Secret'),
+    misconfigured(
+      'no AWS credentials were found: check the role, the profile (--aws-profile, AWS_PROFILE) or the Secret',
+    ),
   ],
   [/^(ENOTFOUND|EAI_AGAIN)$/, broken('the host name of the endpoint did not resolve: check endpointURL and DNS')],
   [

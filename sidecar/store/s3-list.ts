@@ -8,7 +8,7 @@ import {
 import { StoreError } from '../../api/errors.ts';
 import type { S3Calls } from './s3-calls.ts';
 import { S3Error } from './s3-errors.ts';
-import { unquoted } from './s3-put.ts';
+import { unquoted } from './s3-verify.ts';
 import type { ObjectInfo, StoreDeleteFailure } from './store.ts';
 
 const DELETE_BATCH = 1000;

@@ -1,7 +1,6 @@
 // Multipart uploads: parts in any order, visible only when complete, nothing left open.
 
 import { createHash } from 'node:crypto';
-import { setTimeout } from 'node:timers/promises';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -12,17 +11,20 @@ import {
 } from '@aws-sdk/client-s3';
 import { StoreError } from '../../api/errors.ts';
 import type { S3Calls } from './s3-calls.ts';
-import { attributesOf, unquoted } from './s3-put.ts';
+import { MAX_ATTEMPTS } from './s3-client.ts';
+import { digestWhileSending } from './s3-digests.ts';
+import { withGrace } from './s3-grace.ts';
+import { attributesOf } from './s3-put.ts';
+import { type PutVerifier, unquoted } from './s3-verify.ts';
 import type { MultipartUpload, ObjectInfo, PutOptions } from './store.ts';
 
-/** A request that makes an upload is not cut off at once: its answer names what must be aborted. */
-const CREATE_GRACE_MS = 5_000;
-
+type Part = { etag: string; sizeBytes: number; checksum: string | undefined };
 type Head = (key: string, options: { signal?: AbortSignal }) => Promise<ObjectInfo | undefined>;
 
 /** Starts an upload. */
 export async function createMultipart(
   calls: S3Calls,
+  verifier: PutVerifier,
   head: Head,
   key: string,
   options: Omit<PutOptions, 'onlyIf'>,
@@ -30,12 +32,13 @@ export async function createMultipart(
   const { signal } = options;
   signal?.throwIfAborted();
   const request = new CreateMultipartUploadCommand({ Bucket: calls.bucket, Key: key, ...attributesOf(options) });
-  const late = withGrace(signal, CREATE_GRACE_MS);
+  // Not cut off at once: its answer names what must be aborted.
+  const late = withGrace(signal);
   try {
     const answer = await calls.send('CreateMultipartUpload', key, late.signal, (client, send) =>
       client.send(request, send),
     );
-    const upload = new S3MultipartUpload(calls, head, key, answer.UploadId ?? '');
+    const upload = new S3MultipartUpload(calls, verifier, head, key, answer.UploadId ?? '', options.encryption);
     if (signal?.aborted) await upload.abort();
     signal?.throwIfAborted();
     return upload;
@@ -65,30 +68,58 @@ export async function abortOrphans(
 
 class S3MultipartUpload implements MultipartUpload {
   readonly #calls: S3Calls;
+  readonly #verifier: PutVerifier;
   readonly #head: Head;
   readonly #key: string;
   readonly #id: string;
-  readonly #parts = new Map<number, { etag: string; sizeBytes: number; checksum: string | undefined }>();
+  readonly #encryption: PutOptions['encryption'];
+  readonly #parts = new Map<number, Part>();
 
-  constructor(calls: S3Calls, head: Head, key: string, id: string) {
+  constructor(
+    calls: S3Calls,
+    verifier: PutVerifier,
+    head: Head,
+    key: string,
+    id: string,
+    encryption: PutOptions['encryption'],
+  ) {
     this.#calls = calls;
+    this.#verifier = verifier;
     this.#head = head;
     this.#key = key;
     this.#id = id;
+    this.#encryption = encryption;
   }
 
   async part(number: number, bytes: Uint8Array, options?: { signal?: AbortSignal }): Promise<void> {
-    const request = new UploadPartCommand({
-      Bucket: this.#calls.bucket,
-      Key: this.#key,
-      UploadId: this.#id,
-      PartNumber: number,
-      Body: bytes,
-    });
-    const answer = await this.#calls.send('UploadPart', this.#key, options?.signal, (client, send) =>
-      client.send(request, send),
-    );
-    this.#parts.set(number, { etag: answer.ETag ?? '', sizeBytes: bytes.length, checksum: answer.ChecksumCRC32 });
+    for (let attempt = 1; ; attempt += 1) {
+      const part = await this.#sendPart(number, bytes, options?.signal);
+      if (part !== undefined) {
+        this.#parts.set(number, part);
+        return;
+      }
+      if (attempt === MAX_ATTEMPTS) {
+        const reason = `the store holds other bytes of part ${number} than were sent, ${MAX_ATTEMPTS} times`;
+        throw this.#verifier.mismatch('UploadPart', this.#key, reason);
+      }
+    }
+  }
+
+  /** Undefined when the store has other bytes than were sent: the same number sent again takes their place. */
+  async #sendPart(number: number, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Part | undefined> {
+    const at = { Bucket: this.#calls.bucket, Key: this.#key, UploadId: this.#id, PartNumber: number };
+    const request = new UploadPartCommand({ ...at, Body: bytes });
+    const done = new AbortController();
+    const digests = digestWhileSending(bytes, this.#verifier.wanted(this.#encryption), done.signal);
+    try {
+      const answer = await this.#calls.send('UploadPart', this.#key, signal, (client, send) =>
+        client.send(request, send),
+      );
+      if (!this.#verifier.acceptsPart(await digests, answer)) return undefined;
+      return { etag: answer.ETag ?? '', sizeBytes: bytes.length, checksum: answer.ChecksumCRC32 };
+    } finally {
+      done.abort();
+    }
   }
 
   async complete(options?: { signal?: AbortSignal }): Promise<ObjectInfo> {
@@ -103,15 +134,15 @@ class S3MultipartUpload implements MultipartUpload {
       },
     });
     try {
-      const answer = await this.#calls.send('CompleteMultipartUpload', this.#key, options?.signal, (client, send) =>
+      await this.#calls.send('CompleteMultipartUpload', this.#key, options?.signal, (client, send) =>
         client.send(request, send),
       );
-      return { key: this.#key, sizeBytes, etag: unquoted(answer.ETag), lastModified: new Date() };
     } catch (error) {
       const done = await this.#completedUnheard(error, sizeBytes, options?.signal);
       if (done === undefined) throw error;
       return done;
     }
+    return this.#verifier.confirmSize('CompleteMultipartUpload', this.#key, sizeBytes, options?.signal);
   }
 
   async abort(): Promise<void> {
@@ -165,22 +196,4 @@ async function* openUploads(calls: S3Calls, prefix: string, signal: AbortSignal 
     if (page.IsTruncated !== true || NextKeyMarker === undefined || same) return;
     after = { KeyMarker: NextKeyMarker, ...(NextUploadIdMarker ? { UploadIdMarker: NextUploadIdMarker } : {}) };
   }
-}
-
-/** A signal that follows another one some time later. */
-function withGrace(signal: AbortSignal | undefined, graceMs: number) {
-  const late = new AbortController();
-  const released = new AbortController();
-  const follow = () => {
-    setTimeout(graceMs, undefined, { signal: released.signal }).then(
-      () => late.abort(signal?.reason),
-      () => undefined,
-    );
-  };
-  signal?.addEventListener('abort', follow, { once: true });
-  const release = () => {
-    released.abort();
-    signal?.removeEventListener('abort', follow);
-  };
-  return { signal: late.signal, release };
 }

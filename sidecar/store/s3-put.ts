@@ -1,4 +1,4 @@
-// One object in one request, conditional where the store can.
+// One object in one request, conditional where the store can, verified before it counts.
 
 import { pipeline } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
@@ -7,11 +7,16 @@ import { StoreError } from '../../api/errors.ts';
 import { ExactLength } from './s3-body.ts';
 import type { S3Calls } from './s3-calls.ts';
 import { MAX_ATTEMPTS } from './s3-client.ts';
+import { BodyDigests, digestWhileSending, type SentBytes } from './s3-digests.ts';
+import type { PutAnswer, PutVerifier } from './s3-verify.ts';
 import type { ObjectInfo, PutBody, PutOptions } from './store.ts';
 
 /** Largest body that is sent twice to find out about conditions. */
 const PROOF_LIMIT_BYTES = 32 * 1024 * 1024;
 const FIRST_WAIT_MS = 100;
+
+/** A put that the store has answered and that nothing has confirmed yet. */
+type Answered = { answer: PutAnswer; sent: SentBytes };
 
 /**
  * Puts, and what is known about the store's conditions:
@@ -26,11 +31,13 @@ const FIRST_WAIT_MS = 100;
  */
 export class S3Put {
   readonly #calls: S3Calls;
+  readonly #verifier: PutVerifier;
   #known: boolean | 'unknown';
   #proving = false;
 
-  constructor(calls: S3Calls, conditionalPut: boolean | 'unknown') {
+  constructor(calls: S3Calls, verifier: PutVerifier, conditionalPut: boolean | 'unknown') {
     this.#calls = calls;
+    this.#verifier = verifier;
     this.#known = conditionalPut;
   }
 
@@ -48,19 +55,20 @@ export class S3Put {
       return (await this.#prove(key, body, options, condition)) ?? info;
     } catch (error) {
       if (this.#known !== 'unknown' || !(error instanceof StoreError) || error.status !== 501) throw error;
+      const info = await this.#store(key, body, options, {});
+      // Only now: a store answers 501 to other things too, such as encryption that it has not.
       this.#known = false;
-      return this.#store(key, body, options, {});
+      return info;
     }
   }
 
-  /** Puts the same again. Trouble leaves the question open: the object is stored already. */
+  /** Puts the same again. Trouble leaves the question open: the object is stored already, unless it was stored again. */
   async #prove(key: string, body: PutBody, options: PutOptions, condition: Partial<PutObjectCommandInput>) {
     if (sizeOf(body) > PROOF_LIMIT_BYTES) return undefined;
     this.#proving = true;
+    let again: Answered;
     try {
-      const info = await this.#store(key, body, options, condition);
-      this.#known = false;
-      return info;
+      again = await this.#send(key, body, options, condition);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (error instanceof StoreError && error.failure === 'conflict') this.#known = true;
@@ -68,17 +76,39 @@ export class S3Put {
     } finally {
       this.#proving = false;
     }
+    this.#known = false;
+    return this.#verifier.confirm(key, again.sent, again.answer, options.signal);
   }
 
   async #store(key: string, body: PutBody, options: PutOptions, condition: Partial<PutObjectCommandInput>) {
+    const { answer, sent } = await this.#send(key, body, options, condition);
+    return this.#verifier.confirm(key, sent, answer, options.signal);
+  }
+
+  #send(key: string, body: PutBody, options: PutOptions, condition: Partial<PutObjectCommandInput>): Promise<Answered> {
     const input = { Bucket: this.#calls.bucket, Key: key, ...condition, ...attributesOf(options) };
-    const answer =
-      body instanceof Uint8Array
-        ? await this.#calls.send('PutObject', key, options.signal, (client, request) =>
-            client.send(new PutObjectCommand({ ...input, Body: body }), request),
-          )
-        : await this.#sendStream(key, body, input, options.signal);
-    return { key, sizeBytes: sizeOf(body), etag: unquoted(answer.ETag), lastModified: new Date() };
+    return body instanceof Uint8Array
+      ? this.#sendBytes(key, body, input, options)
+      : this.#sendStream(key, body, input, options);
+  }
+
+  async #sendBytes(
+    key: string,
+    body: Uint8Array,
+    input: PutObjectCommandInput,
+    options: PutOptions,
+  ): Promise<Answered> {
+    const request = new PutObjectCommand({ ...input, Body: body });
+    const done = new AbortController();
+    const digests = digestWhileSending(body, this.#verifier.wanted(options.encryption), done.signal);
+    try {
+      const answer = await this.#calls.send('PutObject', key, options.signal, (client, send) =>
+        client.send(request, send),
+      );
+      return { answer, sent: await digests };
+    } finally {
+      done.abort();
+    }
   }
 
   /** The SDK cannot repeat a stream: each of our attempts opens it anew. */
@@ -86,11 +116,12 @@ export class S3Put {
     key: string,
     body: Exclude<PutBody, Uint8Array>,
     input: PutObjectCommandInput,
-    signal: AbortSignal | undefined,
-  ) {
+    options: PutOptions,
+  ): Promise<Answered> {
+    const { signal } = options;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#sendStreamOnce(key, body, input, signal);
+        return await this.#sendStreamOnce(key, body, input, options);
       } catch (error) {
         if (attempt === MAX_ATTEMPTS || !(error instanceof StoreError) || !error.retriable) throw error;
       }
@@ -103,20 +134,26 @@ export class S3Put {
     key: string,
     body: Exclude<PutBody, Uint8Array>,
     input: PutObjectCommandInput,
-    signal: AbortSignal | undefined,
-  ) {
+    { signal, encryption }: PutOptions,
+  ): Promise<Answered> {
     const stop = new AbortController();
     const signals = signal === undefined ? [stop.signal] : [signal, stop.signal];
-    const source = pipeline(body.stream(), new ExactLength(body.sizeBytes), (error) => {
+    const digests = new BodyDigests(this.#verifier.wanted(encryption));
+    const source = pipeline(body.stream(), new ExactLength(body.sizeBytes, digests), (error) => {
       if (error) stop.abort(error);
     });
     let answered = false;
     try {
       const request = new PutObjectCommand({ ...input, Body: source, ContentLength: body.sizeBytes });
       const halt = AbortSignal.any(signals);
-      const answer = await this.#calls.send('PutObject', key, halt, (client, options) => client.send(request, options));
+      const answer = await this.#calls.send('PutObject', key, halt, (client, send) => client.send(request, send));
+      const { sent } = digests;
+      if (sent.sizeBytes !== body.sizeBytes) {
+        const reason = `the store confirmed after ${sent.sizeBytes} of ${body.sizeBytes} bytes`;
+        throw this.#verifier.mismatch('PutObject', key, reason);
+      }
       answered = true;
-      return answer;
+      return { answer, sent };
     } finally {
       if (!answered) source.destroy();
     }
@@ -133,11 +170,6 @@ export function attributesOf(options: Omit<PutOptions, 'onlyIf'>) {
     ...(options.encryption === undefined ? {} : { ServerSideEncryption: options.encryption.algorithm }),
     ...(options.encryption?.kmsKeyId === undefined ? {} : { SSEKMSKeyId: options.encryption.kmsKeyId }),
   };
-}
-
-/** ETags without their quotes: stores and verbs differ in writing them. */
-export function unquoted(etag: string | undefined): string {
-  return (etag ?? '').replace(/^"(.*)"$/, '$1');
 }
 
 function conditionOf(onlyIf: NonNullable<PutOptions['onlyIf']>): Partial<PutObjectCommandInput> {

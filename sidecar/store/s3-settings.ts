@@ -3,17 +3,19 @@
 import { rootCertificates } from 'node:tls';
 import { InvalidInputError } from '../../api/errors.ts';
 import type { ObjectStoreConfiguration } from '../../api/objectstore.ts';
+import { awsProfile, readTimeoutMs } from './client-options.ts';
 import { parseDestination } from './destination.ts';
 
 export type ChecksumMode = 'WHEN_SUPPORTED' | 'WHEN_REQUIRED';
 
-/** Everything decided: nothing is looked up later but the credentials of `chain` (web identity, Pod identity, IMDS…). */
+/** Everything decided: nothing is looked up later but the credentials of a profile or `chain` (web identity, Pod identity, IMDS…). */
 export type S3Settings = {
   bucket: string;
   /** Path style when given, virtual hosts otherwise. */
   endpoint: string | undefined;
   region: string;
-  credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | 'chain';
+  /** Keys; a profile of the shared configuration files; or whatever the SDK finds, AWS_PROFILE included. */
+  credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | { profile: string } | 'chain';
   /** Complete set of trusted CAs in PEM; undefined for Node's own. */
   trustedCertificates: readonly string[] | undefined;
   /** Whether the store is known to honour conditional puts; `unknown`: found out by the first one. */
@@ -39,7 +41,9 @@ const DEFAULT_REGION = 'us-east-1';
  * Decides the settings. The endpoint is `endpointURL`, else AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL; the region is
  * the Secret's, else AWS_REGION, else AWS_DEFAULT_REGION, else us-east-1. With an endpoint, checksums are used where
  * required only (R2, B2, Garage refuse or ignore them) and conditional puts must prove themselves; both are known to
- * work on AWS. `endpointCA` is added to the system's CAs. Throws InvalidInputError.
+ * work on AWS. `endpointCA` is added to the system's CAs. Of the tools' arguments `--read-timeout` counts, and
+ * `--aws-profile` where the ObjectStore holds no keys; the region of a profile does not. Throws InvalidInputError for a
+ * field, PreconditionError for two profiles.
  */
 export function resolveS3Settings(
   configuration: ObjectStoreConfiguration,
@@ -53,13 +57,19 @@ export function resolveS3Settings(
     bucket: parseDestination('s3', configuration.destinationPath).bucket,
     endpoint,
     region: secrets?.region || env.AWS_REGION || env.AWS_DEFAULT_REGION || DEFAULT_REGION,
-    credentials: secrets === undefined ? 'chain' : keysOf(secrets),
+    credentials: secrets === undefined ? roleOf(configuration) : keysOf(secrets),
     trustedCertificates: certificateAuthority === undefined ? undefined : [...rootCertificates, certificateAuthority],
     conditionalPut: endpoint === undefined ? true : 'unknown',
     requestChecksums: readChecksums(env, 'AWS_REQUEST_CHECKSUM_CALCULATION') ?? checksums,
     responseChecksums: readChecksums(env, 'AWS_RESPONSE_CHECKSUM_VALIDATION') ?? checksums,
     ...DEFAULT_LIMITS,
+    silenceTimeoutMs: readTimeoutMs(configuration) ?? DEFAULT_LIMITS.silenceTimeoutMs,
   };
+}
+
+function roleOf(configuration: ObjectStoreConfiguration): S3Settings['credentials'] {
+  const profile = awsProfile(configuration);
+  return profile === undefined ? 'chain' : { profile };
 }
 
 function keysOf({ accessKeyId, secretAccessKey, sessionToken }: NonNullable<S3SecretValues>) {

@@ -1,18 +1,12 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { StoreError } from '../../api/errors.ts';
+import { failureOf, MARKER, md5Of, settingsFor, startAnswering } from '../../test/servers/answering-s3.ts';
 import { startS3 } from '../../test/servers/s3rver.ts';
 import { testStore } from '../../test/store-suite.ts';
 import { createS3Storage } from './s3.ts';
-import { DEFAULT_LIMITS, type S3Settings } from './s3-settings.ts';
-
-const MARKER = 'MARKER-that-must-stay-secret';
 
 // s3rver ignores conditions of puts, neither lists nor aborts uploads, keeps what came of a put that was cut off, and takes
 // any secret for a key that it knows.
@@ -88,10 +82,10 @@ test('repeats a put of a stream with a new stream after a server error', async (
   const { storage, requests } = await startAnswering(t, async (request, response) => {
     const received = await buffer(request);
     if (requests.length < 2) response.writeHead(500).end();
-    else response.writeHead(200, { etag: `"${received.length}"` }).end();
+    else response.writeHead(200, { etag: md5Of(received) }).end();
   });
   const info = await storage.put('k', { stream: () => Readable.from([Buffer.alloc(5_000)]), sizeBytes: 5_000 });
-  assert.equal(info.etag, '5000');
+  assert.equal(`"${info.etag}"`, md5Of(Buffer.alloc(5_000)));
   assert.equal(requests.length, 2);
 });
 
@@ -108,8 +102,8 @@ test('gives up after three attempts with throttled and the request id', async (t
 });
 
 test('sends encryption, tags and metadata, path style, and no hash of the body', async (t) => {
-  const { storage, requests } = await startAnswering(t, (_request, response) =>
-    response.writeHead(200, { etag: '"e"' }).end(),
+  const { storage, requests } = await startAnswering(t, (request, response) =>
+    response.writeHead(200, request.method === 'HEAD' ? { 'content-length': '1' } : { etag: '"e"' }).end(),
   );
   await storage.put('p/k', Buffer.from('x'), {
     metadata: { digest: 'd' },
@@ -130,10 +124,10 @@ test('sends encryption, tags and metadata, path style, and no hash of the body',
 test('finds out that a store honours conditional puts, and then trusts it', async (t) => {
   const stored = new Set<string>();
   const { storage, requests } = await startAnswering(t, async (request, response) => {
-    await buffer(request);
+    const etag = md5Of(await buffer(request));
     const url = request.url ?? '';
     if (request.headers['if-none-match'] === '*' && stored.has(url)) response.writeHead(412).end();
-    else response.writeHead(200, { etag: '"e"' }).end();
+    else response.writeHead(200, { etag }).end();
     stored.add(url);
   });
   assert.equal(storage.capabilities.conditionalPut, false);
@@ -146,12 +140,23 @@ test('finds out that a store honours conditional puts, and then trusts it', asyn
 
 test('puts without a condition where the store says that it has none', async (t) => {
   const { storage, requests } = await startAnswering(t, async (request, response) => {
-    await buffer(request);
-    response.writeHead(request.headers['if-none-match'] === undefined ? 200 : 501, { etag: '"e"' }).end();
+    const etag = md5Of(await buffer(request));
+    response.writeHead(request.headers['if-none-match'] === undefined ? 200 : 501, { etag }).end();
   });
   await storage.put('one', Buffer.from('x'), { onlyIf: 'absent' });
   assert.equal(storage.capabilities.conditionalPut, false);
   assert.equal(requests.at(-1)?.headers['if-none-match'], undefined);
+});
+
+test('a 501 that is about something else says nothing about conditions', async (t) => {
+  const { storage, requests } = await startAnswering(t, async (request, response) => {
+    const etag = md5Of(await buffer(request));
+    response.writeHead(request.headers['x-amz-server-side-encryption'] === undefined ? 200 : 501, { etag }).end();
+  });
+  const encryption = { algorithm: 'AES256' } as const;
+  await failureOf(storage.put('one', Buffer.from('x'), { onlyIf: 'absent', encryption }));
+  await storage.put('two', Buffer.from('x'), { onlyIf: 'absent' });
+  assert.equal(requests.at(-1)?.headers['if-none-match'], '*');
 });
 
 test('deletes one by one where the store has no batch delete, and lists what it refuses', async (t) => {
@@ -190,12 +195,12 @@ test('goes on listing where a store forgets its token, and reports one that repe
 });
 
 test('takes a completion whose answer was lost as done only when our own object is there', async (t) => {
-  const partDigest = '900150983cd24fb0d6963f7d28e17f72';
-  let etag = `"${createHash('md5').update(Buffer.from(partDigest, 'hex')).digest('hex')}-1"`;
+  const partEtag = md5Of(Buffer.from('abc'));
+  let etag = md5Of(Buffer.from(partEtag.slice(1, -1), 'hex')).replace(/"$/, '-1"');
   const { storage } = await startAnswering(t, (request, response) => {
     const url = request.url ?? '';
     if (request.method === 'HEAD') response.writeHead(200, { 'content-length': '3', etag }).end();
-    else if (request.method === 'PUT') response.writeHead(200, { etag: `"${partDigest}"` }).end();
+    else if (request.method === 'PUT') response.writeHead(200, { etag: partEtag }).end();
     else if (url.includes('uploads')) response.end('<R><UploadId>u</UploadId></R>');
     else response.writeHead(404).end('<Error><Code>NoSuchUpload</Code></Error>');
   });
@@ -243,52 +248,6 @@ test('calls an endpoint that nobody serves broken and hints at it', async (t) =>
   assert.equal(error.failure, 'broken');
   assert.match(error.message, /ECONNREFUSED.*check endpointURL/);
 });
-
-function settingsFor(endpoint: string, overrides: Partial<S3Settings>): S3Settings {
-  return {
-    bucket: 'bucket',
-    endpoint,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'STRANGER', secretAccessKey: MARKER },
-    trustedCertificates: undefined,
-    conditionalPut: 'unknown',
-    requestChecksums: 'WHEN_REQUIRED',
-    responseChecksums: 'WHEN_REQUIRED',
-    ...DEFAULT_LIMITS,
-    ...overrides,
-  };
-}
-
-/** A server that answers as told, and a storage on it. */
-async function startAnswering(t: TestContext, answer: RequestListener, settings: Partial<S3Settings> = {}) {
-  const requests: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
-    requests.push(request);
-    answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  const storage = createS3Storage(settingsFor(`http://127.0.0.1:${port}`, settings));
-  const close = () =>
-    new Promise<void>((resolve) => {
-      server.closeAllConnections();
-      server.close(() => resolve());
-    });
-  t.after(async () => {
-    storage.close();
-    await close();
-  });
-  return { storage, requests, close };
-}
-
-async function failureOf(work: Promise<unknown>): Promise<StoreError> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof StoreError, `not a StoreError: ${error}`);
-  return error;
-}
 
 /** All that an error could show, its causes and odd fields included. */
 function everythingOf(error: unknown): string {

@@ -7,8 +7,9 @@ import { S3Calls } from './s3-calls.ts';
 import { S3Error } from './s3-errors.ts';
 import { listFolders, listObjects, S3Delete } from './s3-list.ts';
 import { abortOrphans, createMultipart } from './s3-multipart.ts';
-import { S3Put, unquoted } from './s3-put.ts';
+import { S3Put } from './s3-put.ts';
 import type { S3Settings } from './s3-settings.ts';
+import { PutVerifier, unquoted } from './s3-verify.ts';
 import type { GetOptions, MultipartUpload, ObjectInfo, ObjectStorage, PutBody, PutOptions } from './store.ts';
 
 const MIN_PART_BYTES = 5 * 1024 * 1024;
@@ -22,12 +23,14 @@ export function createS3Storage(settings: S3Settings): ObjectStorage {
 class S3Storage implements ObjectStorage {
   readonly provider = 's3';
   readonly #calls: S3Calls;
+  readonly #verifier: PutVerifier;
   readonly #put: S3Put;
   readonly #delete: S3Delete;
 
   constructor(settings: S3Settings) {
     this.#calls = new S3Calls(settings);
-    this.#put = new S3Put(this.#calls, settings.conditionalPut);
+    this.#verifier = new PutVerifier(this.#calls, this, settings.requestChecksums === 'WHEN_SUPPORTED');
+    this.#put = new S3Put(this.#calls, this.#verifier, settings.conditionalPut);
     this.#delete = new S3Delete(this.#calls);
   }
 
@@ -108,7 +111,7 @@ class S3Storage implements ObjectStorage {
   }
 
   createMultipart(key: string, options: Omit<PutOptions, 'onlyIf'> = {}): Promise<MultipartUpload> {
-    return createMultipart(this.#calls, (found, send) => this.head(found, send), key, options);
+    return createMultipart(this.#calls, this.#verifier, (found, send) => this.head(found, send), key, options);
   }
 
   abortOrphans(prefix: string, startedBefore: Date, options: { signal?: AbortSignal } = {}): Promise<string[]> {

@@ -73,7 +73,10 @@ export interface ObjectStorage {
   readonly provider: string;
   readonly capabilities: StoreCapabilities;
 
-  /** Stores an object in one request; returns after the store has confirmed it. */
+  /**
+   * Stores an object in one request; returns after what the store tells of it (digest, else size) has been compared with
+   * what was sent, and `sizeBytes` is what that has shown. Other bytes found there are removed: a StoreError `broken`.
+   */
   put(key: string, body: PutBody, options?: PutOptions): Promise<ObjectInfo>;
 
   /** What is stored under the key; undefined only on a positive not-found in a reachable bucket. */

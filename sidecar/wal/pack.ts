@@ -1,10 +1,10 @@
 // One file made ready to be stored: digest and size of its content, and a body whose length is known.
 
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Transform, type TransformCallback, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { crc32 } from 'node:zlib';
 import { CorruptError, PreconditionError } from '../../api/errors.ts';
 import type { PutBody } from '../store/store.ts';
 import type { Codec } from '../stream/codec.ts';
@@ -41,8 +41,9 @@ export async function packFile(
     if (size > MAX_FILE_BYTES) throw new PreconditionError(`${path} has ${size} bytes: no WAL file is that large`);
     const digest = new Digest();
     const source = file.createReadStream({ autoClose: false, start: 0, highWaterMark: READ_BYTES });
+    const checksum = new Checksum();
     const packed = codec.name === 'none' ? undefined : new Collector();
-    if (packed === undefined) await pipeline(source, digest, new Discarder(), { signal });
+    if (packed === undefined) await pipeline(source, digest, checksum, { signal });
     else await pipeline(source, digest, encoder(codec, size, options.level), packed, { signal });
     const after = await file.stat();
     if (digest.sizeBytes !== size || after.size !== size) {
@@ -53,7 +54,8 @@ export async function packFile(
       const body = packed.bytes();
       return { ...content, body, storedBytes: body.length };
     }
-    return { ...content, body: { stream: () => readAgain(path, content), sizeBytes: size }, storedBytes: size };
+    const stream = () => readAgain(path, size, checksum.crc32);
+    return { ...content, body: { stream, sizeBytes: size }, storedBytes: size };
   } finally {
     await file.close();
   }
@@ -73,9 +75,9 @@ async function openRegular(path: string): Promise<FileHandle> {
   throw new PreconditionError(`${path} is not a regular file: nothing to archive`);
 }
 
-function readAgain(path: string, content: { sha256: string; sizeBytes: number }): Transform {
+function readAgain(path: string, sizeBytes: number, crc: number): Transform {
   const source = createReadStream(path, { highWaterMark: READ_BYTES });
-  const seal = new Seal(path, content);
+  const seal = new Seal(path, sizeBytes, crc);
   // Both directions: a body that is given up must not leave the file open.
   source.on('error', (error) => seal.destroy(error));
   seal.on('close', () => source.destroy());
@@ -86,31 +88,46 @@ function changed(path: string, facts: string): CorruptError {
   return new CorruptError(`${path} changed while it was archived: ${facts}`);
 }
 
-/** Holds the last piece back until the whole content is known to be what was announced. The reader sets the pace. */
+/**
+ * Holds the last piece back until the whole content is known to be what was announced. The reader sets the pace. A CRC-32
+ * tells a file that changed from one that did not, at a fraction of the cost of a second SHA-256.
+ */
 class Seal extends Transform {
-  readonly #hash = createHash('sha256');
   readonly #path: string;
-  readonly #content: { sha256: string; sizeBytes: number };
+  readonly #sizeBytes: number;
+  readonly #expected: number;
+  #seenBytes = 0;
+  #crc32 = 0;
   #held: Buffer | undefined;
 
-  constructor(path: string, content: { sha256: string; sizeBytes: number }) {
+  constructor(path: string, sizeBytes: number, expected: number) {
     super({ highWaterMark: READ_BYTES });
     this.#path = path;
-    this.#content = content;
+    this.#sizeBytes = sizeBytes;
+    this.#expected = expected;
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
-    this.#hash.update(chunk);
+    this.#seenBytes += chunk.length;
+    this.#crc32 = crc32(chunk, this.#crc32);
     const ready = this.#held;
     this.#held = chunk;
     callback(null, ready);
   }
 
   override _flush(callback: TransformCallback): void {
-    const hex = this.#hash.digest('hex');
-    if (hex === this.#content.sha256) callback(null, this.#held);
-    else callback(changed(this.#path, `SHA-256 ${this.#content.sha256} first, ${hex} while it was sent`));
+    if (this.#seenBytes === this.#sizeBytes && this.#crc32 === this.#expected) callback(null, this.#held);
+    else
+      callback(changed(this.#path, `${this.#first()}, ${this.#seenBytes} with ${hex(this.#crc32)} when it was sent`));
   }
+
+  #first(): string {
+    return `${this.#sizeBytes} bytes with CRC-32 ${hex(this.#expected)} first`;
+  }
+}
+
+function hex(crc: number): string {
+  return crc.toString(16).padStart(8, '0');
 }
 
 class Collector extends Writable {
@@ -126,8 +143,12 @@ class Collector extends Writable {
   }
 }
 
-class Discarder extends Writable {
-  override _write(_chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+/** Takes a CRC-32 and keeps nothing. */
+class Checksum extends Writable {
+  crc32 = 0;
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this.crc32 = crc32(chunk, this.crc32);
     callback();
   }
 }

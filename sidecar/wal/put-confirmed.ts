@@ -5,7 +5,10 @@ import type { PutOptions } from '../store/store.ts';
 import { metadataFor } from './already-stored.ts';
 import type { PackedFile } from './pack.ts';
 
-/** Throws StoreError: what the store answers, or `broken` when it confirms another size. */
+/**
+ * The adapter has compared what the store answers with what it sent; the size that was shown is compared with ours here.
+ * Throws StoreError: what the store answers, or `broken` when it holds another size.
+ */
 export async function putConfirmed(
   archive: Archive,
   key: string,

@@ -12,6 +12,7 @@ import { fetchWal } from './fetch.ts';
 import { DEFAULT_PATIENCE, type Patience, persist } from './persist.ts';
 import { Prefetch } from './prefetch.ts';
 import { type ReadPlan, storeToRead } from './role.ts';
+import { restoreSettings } from './settings.ts';
 import { classOf, createWalMetrics, type WalMetrics } from './wal-metrics.ts';
 
 export type RestoreRequest = {
@@ -91,6 +92,11 @@ export function createWalRestorer(deps: WalRestorerDeps): WalRestorer {
   const { archives, podName, spoolDirectory, log, patience = DEFAULT_PATIENCE } = deps;
   const { events = NO_EVENTS, metrics = createWalMetrics(new Metrics()) } = deps;
   const waits = new Waits(metrics);
+  const noted = new Set<string>();
+  const noteOnce = (reason: string) => {
+    if (!noted.has(reason)) log.warn(`argument without effect: ${reason}`);
+    noted.add(reason);
+  };
   const prefetch = new Prefetch(join(dirname(spoolDirectory), PREFETCH_FOLDER), log);
   return {
     async restore(request) {
@@ -106,10 +112,13 @@ export function createWalRestorer(deps: WalRestorerDeps): WalRestorer {
         const where = `the recovery of ${cluster.metadata.name} waits for ${name.name}`;
         events.warn(cluster, 'WalRestoreWaiting', `${where}: ${messageOf(failure)}`);
       });
-      const served = await persist(async () => serve(await archives.open(reference), name, request, prefetch), {
-        ...{ inRecovery, signal, patience, log, what: `restore of ${name.name}` },
-        onWait: (failure) => wait.because(failure),
-      })
+      const served = await persist(
+        async () => serve(await archives.open(reference), name, request, prefetch, noteOnce),
+        {
+          ...{ inRecovery, signal, patience, log, what: `restore of ${name.name}` },
+          onWait: (failure) => wait.because(failure),
+        },
+      )
         .catch((error: unknown) => {
           if (!signal.aborted) metrics.restoreFailures.add([classOf(error)]);
           throw error;
@@ -160,9 +169,16 @@ class Waits {
 }
 
 /** False when the file is positively absent. */
-async function serve(archive: Archive, name: WalName, request: RestoreRequest, prefetch: Prefetch): Promise<boolean> {
+async function serve(
+  archive: Archive,
+  name: WalName,
+  request: RestoreRequest,
+  prefetch: Prefetch,
+  noteOnce: (reason: string) => void,
+): Promise<boolean> {
   const { destination, rewind, signal } = request;
-  const { maxParallel = 1, restoreAdditionalCommandArgs = [] } = archive.objectStore.spec.configuration.wal ?? {};
+  const { maxParallel, partial, ignored } = restoreSettings(archive.objectStore);
+  for (const reason of ignored) noteOnce(reason);
   const inSequence = name.kind === 'segment' && !rewind;
   // pg_rewind goes backwards through WAL that nobody replays.
   if (rewind) prefetch.drop();
@@ -173,7 +189,6 @@ async function serve(archive: Archive, name: WalName, request: RestoreRequest, p
       return true;
     }
   }
-  const partial = !restoreAdditionalCommandArgs.includes('--no-partial');
   const fetched = await fetchWal(archive, name, destination, { signal, partial });
   // Nothing follows a partial segment on its timeline, and its size may not be a segment's.
   if (inSequence && fetched?.kind === 'segment') {

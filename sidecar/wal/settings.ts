@@ -1,8 +1,9 @@
 // How WAL files are packed and stored: fields of the ObjectStore, completed by the additional arguments
-// (object-store-layout.md §2.4, §10.2–§10.4). Pure.
-import { InvalidInputError, PreconditionError } from '../../api/errors.ts';
+// (object-store-layout.md §2.4, §10.2–§10.4). Those that concern the store's client (`--read-timeout`, `--aws-profile`) count
+// where it is made: store/client-options.ts. Pure.
+import { PreconditionError } from '../../api/errors.ts';
 import type { ObjectStore } from '../../api/objectstore.ts';
-import { type HonouredOptions, type IgnoredOption, levelOf, toolOptions } from '../../api/options.ts';
+import { type HonouredOptions, levelOf, sentenceOfIgnored, usableOptions } from '../../api/options.ts';
 import type { WalName } from '../../api/wal-name.ts';
 import type { PutOptions } from '../store/store.ts';
 import { type Codec, codecByName } from '../stream/codec.ts';
@@ -17,9 +18,26 @@ export type ArchiveSettings = {
   ignored: string[];
 };
 
+export type RestoreSettings = {
+  /** Width of the window that is fetched ahead. */
+  maxParallel: number;
+  /** Whether a `.partial` file may stand in for a segment that is not there. */
+  partial: boolean;
+  ignored: string[];
+};
+
+/** The settings of a restore. Throws PreconditionError naming the argument that is not understood. */
+export function restoreSettings(objectStore: ObjectStore): RestoreSettings {
+  const { honoured, ignored } = usableOptions('wal-restore', objectStore);
+  return {
+    maxParallel: objectStore.spec.configuration.wal?.maxParallel ?? 1,
+    partial: honoured.noPartial !== true,
+    ignored: ignored.map(sentenceOfIgnored),
+  };
+}
+
 /** Options that are understood but need what this version has not, and what to do instead. */
 const UNMET: Partial<Record<keyof HonouredOptions, string>> = {
-  awsProfile: '--aws-profile: set AWS_PROFILE in instanceSidecarConfiguration.env instead',
   encryptionScope: '--encryption-scope: set it as the default of the container instead',
   kmsKeyName: '--kms-key-name: set it as the default of the bucket instead',
   maxBlockBytes: '--max-block-size: remove it',
@@ -30,19 +48,17 @@ const UNMET: Partial<Record<keyof HonouredOptions, string>> = {
 /** Completes the settings. Throws PreconditionError naming the argument that cannot be honoured, and why. */
 export function archiveSettings(objectStore: ObjectStore): ArchiveSettings {
   const { configuration } = objectStore.spec;
-  const { honoured, ignored } = readOptions(objectStore);
+  const { honoured, ignored } = usableOptions('wal-archive', objectStore);
   for (const [key, advice] of Object.entries(UNMET)) {
     if (Object.hasOwn(honoured, key)) throw refusal(objectStore, `cannot honour ${advice}`);
   }
   const codec = codecByName(configuration.wal?.compression ?? honoured.compression ?? 'none');
-  const { compressionLevel, readTimeoutSeconds, sseKmsKeyId: kmsKeyId } = honoured;
+  const { compressionLevel, sseKmsKeyId: kmsKeyId } = honoured;
   const algorithm = configuration.wal?.encryption ?? honoured.encryption;
   const encryption =
     algorithm === undefined ? {} : { encryption: { algorithm, ...(kmsKeyId === undefined ? {} : { kmsKeyId }) } };
   const tags = filled(configuration.tags) ?? filled(honoured.tags);
   const historyTags = filled(configuration.historyTags) ?? filled(honoured.historyTags);
-  const reasons = ignored.map(({ field, option, why }) => `${field}: ${option}: ${why}`);
-  if (readTimeoutSeconds !== undefined) reasons.push('--read-timeout: the store client keeps limits of its own');
   return {
     codec,
     level: compressionLevel === undefined ? undefined : levelOf(codec.name, compressionLevel),
@@ -50,21 +66,12 @@ export function archiveSettings(objectStore: ObjectStore): ArchiveSettings {
       const chosen = name.kind === 'history' ? (historyTags ?? tags) : tags;
       return { ...(chosen === undefined ? {} : { tags: chosen }), ...encryption };
     },
-    ignored: reasons,
+    ignored: ignored.map(sentenceOfIgnored),
   };
 }
 
-function readOptions(objectStore: ObjectStore): { honoured: HonouredOptions; ignored: IgnoredOption[] } {
-  try {
-    return toolOptions('wal-archive', objectStore.spec.configuration);
-  } catch (error) {
-    if (error instanceof InvalidInputError) throw refusal(objectStore, error.message, error);
-    throw error;
-  }
-}
-
-function refusal(objectStore: ObjectStore, reason: string, cause?: Error): PreconditionError {
-  return new PreconditionError(`ObjectStore ${objectStore.metadata.name}: ${reason}`, { cause });
+function refusal(objectStore: ObjectStore, reason: string): PreconditionError {
+  return new PreconditionError(`ObjectStore ${objectStore.metadata.name}: ${reason}`);
 }
 
 /** Tags of history files replace the general ones when there are any; an empty list is none (§2.4). */

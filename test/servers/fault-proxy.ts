@@ -1,6 +1,13 @@
 // A proxy of ours between a client and an HTTP server on loopback that passes requests on, or makes them go wrong in a
 // chosen way. It also records what passed, so that headers can be asserted that a test server does not keep.
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export type Seen = { method: string; path: string; query: URLSearchParams; headers: IncomingHttpHeaders };
@@ -15,8 +22,14 @@ export type Fault =
   | { kind: 'answer'; status: number; body?: string; headers?: Record<string, string> }
   /** The connection is reset before the server sees anything. */
   | { kind: 'reset' }
+  /** The request's body ends (reset on both sides) after so many bytes. */
+  | { kind: 'cut-request'; afterBytes: number }
+  /** The first byte of the request's body arrives as another one. */
+  | { kind: 'corrupt-request' }
   /** The server does the work, and its answer is lost. */
   | { kind: 'lose-answer' }
+  /** The server does the work, and its answer comes with other headers. */
+  | { kind: 'change-answer'; headers: Record<string, string> }
   /** The answer's body ends (reset) after so many bytes. */
   | { kind: 'cut'; afterBytes: number }
   /** The answer's body stays silent after so many bytes. */
@@ -88,7 +101,8 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
         response.once('end', () => incoming.socket.resetAndDestroy());
         return;
       }
-      answer.writeHead(response.statusCode ?? 502, response.headers);
+      const changed = fault.kind === 'change-answer' ? fault.headers : {};
+      answer.writeHead(response.statusCode ?? 502, { ...response.headers, ...changed });
       answer.flushHeaders();
       let passed = 0;
       response.on('data', (chunk: Buffer) => {
@@ -105,7 +119,9 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     });
     outgoing.once('error', () => answer.destroy());
     answer.once('close', () => outgoing.destroy());
-    incoming.pipe(outgoing);
+    if (fault.kind === 'cut-request') cutBody(incoming, outgoing, fault.afterBytes);
+    else if (fault.kind === 'corrupt-request') corruptBody(incoming, outgoing);
+    else incoming.pipe(outgoing);
   }
 
   return {
@@ -129,4 +145,26 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
         server.closeAllConnections();
       }),
   };
+}
+
+function cutBody(incoming: IncomingMessage, outgoing: ClientRequest, afterBytes: number): void {
+  let passed = 0;
+  incoming.on('data', (chunk: Buffer) => {
+    outgoing.write(chunk.subarray(0, Math.max(0, afterBytes - passed)));
+    passed += chunk.length;
+    if (passed < afterBytes) return;
+    outgoing.destroy();
+    incoming.socket.resetAndDestroy();
+  });
+}
+
+function corruptBody(incoming: IncomingMessage, outgoing: ClientRequest): void {
+  let first = true;
+  incoming.on('data', (chunk: Buffer) => {
+    const [byte = 0] = chunk;
+    if (first) chunk[0] = byte ^ 1;
+    first = false;
+    outgoing.write(chunk);
+  });
+  incoming.once('end', () => outgoing.end());
 }
