@@ -39,6 +39,12 @@ const FOLDER_VARIABLES = {
   CELLAR_SERVICE_ACCOUNT_FOLDER: SERVICE_ACCOUNT_MOUNT,
 };
 
+/**
+ * What the image's own ENV sets, because a process reads it before our first line runs: threads for the codecs and for files
+ * side by side, and no arena of memory for each of them.
+ */
+const IMAGE_ENVIRONMENT = { UV_THREADPOOL_SIZE: '8', MALLOC_ARENA_MAX: '2' };
+
 /** Everything lies below `folder`: `claims/<claim>`, `pods/<pod>/<volume>`, `logs`. */
 export function createKubelet(options: {
   folder: string;
@@ -109,6 +115,9 @@ export function createKubelet(options: {
   function environmentOf(pod: LocalPod, container: Container): Record<string, string> {
     const mounts = mountsOf(pod, container);
     const env: Record<string, string> = {
+      ...IMAGE_ENVIRONMENT,
+      // The image has JavaScript; here the compiler of TypeScript would count as the sidecar's memory at every start.
+      NODE_COMPILE_CACHE: join(options.folder, 'compile-cache'),
       PATH: process.env.PATH ?? '/usr/bin:/bin',
       KUBERNETES_SERVICE_HOST: kubeApi.host,
       KUBERNETES_SERVICE_PORT: String(kubeApi.port),

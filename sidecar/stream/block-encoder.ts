@@ -1,5 +1,6 @@
 // Equal blocks of a stream, packed several at a time, handed on in order.
 import { availableParallelism } from 'node:os';
+import { BufferPool } from './buffers.ts';
 import { PacedTransform } from './paced.ts';
 
 export type BlockFormat = {
@@ -14,12 +15,14 @@ export type BlockFormat = {
 /** Bounds memory where there are many cores. */
 const MOST_AT_ONCE = 8;
 
+/** Shared by all streams of the process: as many as eight of them use on two cores. */
+const BLOCKS = new BufferPool(24);
+
 /** Memory: for each core, and one more, a block and what it becomes. The packers set the pace. */
 export class BlockEncoder extends PacedTransform {
   readonly #format: BlockFormat;
   readonly #parallel = Math.min(MOST_AT_ONCE, availableParallelism());
   readonly #packing: Promise<Buffer>[] = [];
-  readonly #free: Buffer[] = [];
   #block: Buffer | undefined;
   #filled = 0;
 
@@ -32,8 +35,9 @@ export class BlockEncoder extends PacedTransform {
   protected override async accept(chunk: Buffer): Promise<void> {
     let at = 0;
     while (at < chunk.length) {
-      this.#block ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#format.blockBytes);
-      const copied = chunk.copy(this.#block, this.#filled, at);
+      this.#block ??= BLOCKS.take(this.#format.blockBytes);
+      const room = this.#format.blockBytes - this.#filled;
+      const copied = chunk.copy(this.#block, this.#filled, at, at + room);
       at += copied;
       this.#filled += copied;
       if (this.#filled === this.#format.blockBytes) await this.#dispatch(this.#block);
@@ -48,7 +52,7 @@ export class BlockEncoder extends PacedTransform {
 
   async #dispatch(block: Buffer): Promise<void> {
     const packing = this.#format.pack(block.subarray(0, this.#filled)).then((packed) => {
-      this.#free.push(block);
+      BLOCKS.give(block);
       return packed;
     });
     // It is awaited later, in its turn.

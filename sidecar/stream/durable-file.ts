@@ -6,11 +6,12 @@ import { basename, dirname, join } from 'node:path';
 /**
  * Lets `write` fill a temporary file and then moves it to `destination`, replacing what was there. When anything fails
  * the temporary file is removed, `destination` is untouched, and the first error is thrown. Mode 0600 unless told.
+ * `folderSync: false` leaves the last step out, for files that are simply asked for again if a crash loses their name.
  */
 export async function writeDurably(
   destination: string,
   write: (file: FileHandle, temporaryPath: string) => Promise<void>,
-  options?: { mode?: number },
+  options?: { mode?: number; folderSync?: boolean },
 ): Promise<void> {
   const folder = dirname(destination);
   const temporaryPath = join(folder, `.${basename(destination)}.${randomBytes(6).toString('hex')}.tmp`);
@@ -27,7 +28,7 @@ export async function writeDurably(
     await rm(temporaryPath, { force: true });
     throw error;
   }
-  await syncFolder(folder);
+  if (options?.folderSync ?? true) await syncFolder(folder);
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -9,6 +9,8 @@ import { HeldBytes } from './held.ts';
 import { PacedTransform } from './paced.ts';
 
 const CHUNK_BYTES = 256 * 1024;
+/** What parallel-gzip.ts writes comes out in one piece. */
+const PART_CHUNK_BYTES = 1024 * 1024 + 1;
 /** What is fed at a time in order: it can become a thousand times as much. */
 const BITE_BYTES = 32 * 1024;
 const CUT = Buffer.from([0x00, 0x00, 0xff, 0xff]);
@@ -195,7 +197,7 @@ export class GunzipDecoder extends PacedTransform {
 function inflateAlone(part: Buffer): Promise<Buffer | undefined> {
   const packed = Buffer.concat([part, LAST_BLOCK]);
   return new Promise((resolve) => {
-    const options = { chunkSize: CHUNK_BYTES, maxOutputLength: MOST_PART_BYTES, info: true };
+    const options = { chunkSize: PART_CHUNK_BYTES, maxOutputLength: MOST_PART_BYTES, info: true };
     inflateRaw(packed, options, (error, answer) => {
       resolve(error === null && isWhole(answer, packed.length) ? answer.buffer : undefined);
     });

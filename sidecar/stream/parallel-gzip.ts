@@ -2,16 +2,12 @@
 // ended by a full flush (the bytes 00 00 FF FF), behind one header and before one checksum. A reader that knows this can
 // unpack the blocks at the same time (parallel-gunzip.ts); any other reads them in order.
 import type { Transform } from 'node:stream';
-import { promisify } from 'node:util';
-import { constants, crc32, deflateRaw, type ZlibOptions } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { BlockEncoder } from './block-encoder.ts';
-
-const deflate = promisify<Buffer, ZlibOptions, Buffer>(deflateRaw);
+import { deflateBlock } from './deflate-streams.ts';
 
 /** Larger blocks pack little better: the dictionary reaches 32 KiB. */
 const BLOCK_BYTES = 1024 * 1024;
-/** zlib called with its default pieces of 16 KiB costs 10 % more. */
-const CHUNK_BYTES = 256 * 1024;
 /** Barman's default level. */
 const DEFAULT_LEVEL = 6;
 /** An empty last block. */
@@ -29,7 +25,7 @@ export function parallelGzipEncoder(options?: { level?: number }): Transform {
     pack: (bytes) => {
       checksum = crc32(bytes, checksum);
       sizeBytes += bytes.length;
-      return deflate(bytes, { level, chunkSize: CHUNK_BYTES, finishFlush: constants.Z_FULL_FLUSH });
+      return deflateBlock(bytes, level);
     },
     end: () => {
       const end = Buffer.from([...LAST_BLOCK, 0, 0, 0, 0, 0, 0, 0, 0]);

@@ -72,6 +72,7 @@ export async function archiveFile(
     },
     { inRecovery: false, signal, patience, log, what: `archiving of ${name.name}`, onWait: note },
   );
+  packed.release();
   await removeMarker(work);
   count(metrics, outcome, packed);
   const facts = {

@@ -1,4 +1,5 @@
 // Brings one WAL file back from the archive (object-store-layout.md §3.1, §3.2).
+import type { FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { CorruptError, messageOf, PreconditionError } from '../../api/errors.ts';
 import { isSegmentSize, type WalName } from '../../api/wal-name.ts';
@@ -97,7 +98,7 @@ async function deliver(
   const expected = digestFromMetadata(answer.info);
   const digest = new Digest();
   let identity = '';
-  await writeDurably(destination, async (file) => {
+  const fill = async (file: FileHandle) => {
     try {
       await pipeline(answer.body, decoder, digest, new FileSink(file), { signal });
     } catch (error) {
@@ -111,7 +112,8 @@ async function deliver(
       throw corrupt(archive, candidate, `${digest.sizeBytes} bytes are no segment: a power of two from 1 MiB to 1 GiB`);
     }
     identity = identityOf(await file.stat({ bigint: true }));
-  });
+  };
+  await writeDurably(destination, fill, { folderSync: false });
   return { kind: candidate.name.kind, sizeBytes: digest.sizeBytes, identity };
 }
 

@@ -1,5 +1,6 @@
 // One file made ready to be stored: digest and size of its content, and a body whose length is known.
 
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { Transform, type TransformCallback, Writable } from 'node:stream';
@@ -7,8 +8,8 @@ import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
 import { CorruptError, PreconditionError } from '../../api/errors.ts';
 import type { PutBody } from '../store/store.ts';
+import { BufferPool } from '../stream/buffers.ts';
 import type { Codec } from '../stream/codec.ts';
-import { Digest } from '../stream/digest.ts';
 
 export type PackedFile = {
   /** SHA-256 of the content before packing, lower-case hex. */
@@ -18,11 +19,23 @@ export type PackedFile = {
   body: PutBody;
   /** Size of the body. */
   storedBytes: number;
+  /**
+   * Gives the body's memory back to be used again. Only after the store has confirmed it: a request that failed may still
+   * be sending. Without it the garbage collector takes it.
+   */
+  release(): void;
 };
 
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = 1024 * 1024;
 /** No segment is larger (`initdb --wal-segsize`); it also bounds what is packed in memory. */
 const MAX_FILE_BYTES = 1024 ** 3;
+/** Formats grow what they cannot pack by less than this. */
+const SLACK_BYTES = 256 * 1024;
+
+/** As many files as are packed at a time with the `maxParallel` that most people set. */
+const IN_FLIGHT = 8;
+const reads = new BufferPool(IN_FLIGHT);
+const bodies = new BufferPool(IN_FLIGHT);
 
 /**
  * Reads a file once. Packed content is kept in memory, since the length of a body must be known before it is sent;
@@ -39,30 +52,79 @@ export async function packFile(
   try {
     const { size } = await file.stat();
     if (size > MAX_FILE_BYTES) throw new PreconditionError(`${path} has ${size} bytes: no WAL file is that large`);
-    const digest = new Digest();
-    const source = file.createReadStream({ autoClose: false, start: 0, highWaterMark: READ_BYTES });
-    const checksum = new Checksum();
-    const packed = codec.name === 'none' ? undefined : new Collector();
-    if (packed === undefined) await pipeline(source, digest, checksum, { signal });
-    else await pipeline(source, digest, encoder(codec, size, options.level), packed, { signal });
+    const packed = codec.name === 'none' ? undefined : new Packing(codec, size, options.level, signal);
+    const seen = await readAll(file, signal, packed).catch((error: unknown) => {
+      packed?.destroy();
+      throw error;
+    });
+    const body = await packed?.end();
     const after = await file.stat();
-    if (digest.sizeBytes !== size || after.size !== size) {
-      throw changed(path, `${size} bytes first, ${digest.sizeBytes} read, ${after.size} at the end`);
+    if (seen.sizeBytes !== size || after.size !== size) {
+      throw changed(path, `${size} bytes first, ${seen.sizeBytes} read, ${after.size} at the end`);
     }
-    const content = { sha256: digest.hex, sizeBytes: size };
-    if (packed !== undefined) {
-      const body = packed.bytes();
-      return { ...content, body, storedBytes: body.length };
-    }
-    const stream = () => readAgain(path, size, checksum.crc32);
-    return { ...content, body: { stream, sizeBytes: size }, storedBytes: size };
+    const content = { sha256: seen.sha256, sizeBytes: size };
+    if (body !== undefined) return { ...content, ...body };
+    const stream = () => readAgain(path, size, seen.crc32);
+    return { ...content, body: { stream, sizeBytes: size }, storedBytes: size, release: () => undefined };
   } finally {
     await file.close();
   }
 }
 
-function encoder(codec: Codec, sizeBytes: number, level: number | undefined): Transform {
-  return codec.encoder({ sizeBytes, ...(level === undefined ? {} : { level }) });
+type Seen = { sizeBytes: number; sha256: string; crc32: number };
+
+/** Reads to the end through one buffer, which the packing is done with after each write. */
+async function readAll(file: FileHandle, signal: AbortSignal, packing: Packing | undefined): Promise<Seen> {
+  const buffer = reads.take(READ_BYTES);
+  const sha256 = createHash('sha256');
+  const seen = { sizeBytes: 0, crc32: 0 };
+  for (;;) {
+    signal.throwIfAborted();
+    const { bytesRead } = await file.read(buffer, 0, READ_BYTES, seen.sizeBytes);
+    if (bytesRead === 0) break;
+    const chunk = buffer.subarray(0, bytesRead);
+    sha256.update(chunk);
+    seen.sizeBytes += bytesRead;
+    // Only what is read again has to be known again.
+    if (packing === undefined) seen.crc32 = crc32(chunk, seen.crc32);
+    else await packing.write(chunk);
+  }
+  reads.give(buffer);
+  return { ...seen, sha256: sha256.digest('hex') };
+}
+
+/** A codec's output, gathered in one buffer that is used again. */
+class Packing {
+  readonly #encoder: Transform;
+  readonly #body: Body;
+  readonly #packed: Promise<void>;
+
+  constructor(codec: Codec, sizeBytes: number, level: number | undefined, signal: AbortSignal) {
+    this.#encoder = codec.encoder({ sizeBytes, ...(level === undefined ? {} : { level }) });
+    this.#body = new Body(bodies.take(sizeBytes + SLACK_BYTES));
+    this.#packed = pipeline(this.#encoder, this.#body, { signal });
+    // It is awaited at the end; a write that fails tells sooner.
+    this.#packed.catch(() => undefined);
+  }
+
+  /** Resolves when the encoder has taken all of the piece, and rejects with what has ended it. */
+  async write(chunk: Buffer): Promise<void> {
+    const { promise: taken, resolve } = Promise.withResolvers<void>();
+    this.#encoder.write(chunk, () => resolve());
+    await Promise.race([taken, this.#packed]);
+    if (this.#encoder.destroyed) await this.#packed;
+  }
+
+  async end(): Promise<Pick<PackedFile, 'body' | 'storedBytes' | 'release'>> {
+    this.#encoder.end();
+    await this.#packed;
+    const { bytes, buffer } = this.#body;
+    return { body: bytes, storedBytes: bytes.length, release: () => bodies.give(buffer) };
+  }
+
+  destroy(): void {
+    this.#encoder.destroy();
+  }
 }
 
 async function openRegular(path: string): Promise<FileHandle> {
@@ -130,25 +192,27 @@ function hex(crc: number): string {
   return crc.toString(16).padStart(8, '0');
 }
 
-class Collector extends Writable {
-  readonly #chunks: Buffer[] = [];
+class Body extends Writable {
+  buffer: Buffer;
+  #sizeBytes = 0;
 
-  bytes(): Buffer {
-    return Buffer.concat(this.#chunks);
+  constructor(buffer: Buffer) {
+    super();
+    this.buffer = buffer;
+  }
+
+  get bytes(): Buffer {
+    return this.buffer.subarray(0, this.#sizeBytes);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    this.#chunks.push(chunk);
-    callback();
-  }
-}
-
-/** Takes a CRC-32 and keeps nothing. */
-class Checksum extends Writable {
-  crc32 = 0;
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    this.crc32 = crc32(chunk, this.crc32);
+    if (this.#sizeBytes + chunk.length > this.buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * (this.#sizeBytes + chunk.length));
+      this.bytes.copy(larger);
+      this.buffer = larger;
+    }
+    chunk.copy(this.buffer, this.#sizeBytes);
+    this.#sizeBytes += chunk.length;
     callback();
   }
 }
