@@ -82,7 +82,16 @@ export async function startStand(
 }
 
 /** A primary with a database of its own; PostgreSQL runs, the sidecar is started by `startSidecar`. */
-export async function startInstance(stand: Stand, options: { settings?: Record<string, string> } = {}) {
+export async function startInstance(
+  stand: Stand,
+  options: {
+    settings?: Record<string, string>;
+    /** `--wal-segsize` of its database. */
+    segmentSizeMiB?: number;
+    /** Sees the data folder before its server has ever run: a copy taken now needs all WAL. */
+    beforeStart?: (pgdata: string) => Promise<void>;
+  } = {},
+) {
   const { account, programs, kubelet, kubeApi, cleanup, folder } = stand;
   await kubeApi.apply(clusterDocument());
   const status = { currentPrimary: 'pg-main-1', targetPrimary: 'pg-main-1', timelineID: 1 };
@@ -98,12 +107,17 @@ export async function startInstance(stand: Stand, options: { settings?: Record<s
   const pluginsFolder = local(PLUGINS_MOUNT);
   const controllerFolder = local('/controller');
   const logFile = join(folder, 'logs', 'postgres.log');
-  await initDatabase({ programs, account, pgdata, logFile });
+  const { segmentSizeMiB } = options;
+  await initDatabase({
+    ...{ programs, account, pgdata, logFile },
+    ...(segmentSizeMiB === undefined ? {} : { segmentSizeMiB }),
+  });
   const manager = await installManager({
     ...{ account, podName: pod.name, pgdata, controllerFolder, pluginsFolder, cluster },
   });
   await writeConfiguration(pgdata, account, { ...fixedSettings(manager.archiveCommand), ...options.settings });
   await write(pgdata, account, EMPTY_ARCHIVE_MARKER, '');
+  await options.beforeStart?.(pgdata);
   const socketFolder = local('/controller/run');
   const postgres = await startPostgres({ programs, account, pgdata, socketFolder, logFile });
   cleanup.add(() => postgres.stop('immediate'));

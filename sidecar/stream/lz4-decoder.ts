@@ -114,13 +114,14 @@ export class Lz4Decoder extends PacedTransform {
 
   async #unpack(frame: Frame, packed: Buffer): Promise<Buffer> {
     const window = this.#window;
-    const { uncompress } = await codecLibrary('lz4');
+    // Not the asynchronous call: what it allocates in libuv's threads piles up to half a gigabyte before it is freed.
+    const { uncompressSync } = await codecLibrary('lz4');
     // The library takes the largest size that may come out in front.
     const sized = Buffer.allocUnsafeSlow(4 + packed.length);
     sized.writeUInt32LE(frame.blockBytes, 0);
     packed.copy(sized, 4);
     try {
-      return await (window.length === 0 ? uncompress(sized) : uncompress(sized, window));
+      return window.length === 0 ? uncompressSync(sized) : uncompressSync(sized, window);
     } catch (error) {
       throw new CorruptError(`lz4 content is damaged: ${messageOf(error)}`, { cause: error });
     }

@@ -11,8 +11,8 @@ import { PacedTransform } from './paced.ts';
 const CHUNK_BYTES = 256 * 1024;
 /** What parallel-gzip.ts writes comes out in one piece. */
 const PART_CHUNK_BYTES = 1024 * 1024 + 1;
-/** What is fed at a time in order: it can become a thousand times as much. */
-const BITE_BYTES = 32 * 1024;
+/** What is fed at a time in order: it can become a thousand times as much, all of it at once. */
+const BITE_BYTES = 8 * 1024;
 const CUT = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 const LAST_BLOCK = Buffer.from([0x03, 0x00]);
 /** A part may be as small as this; cuts nearer to each other are passed over. */

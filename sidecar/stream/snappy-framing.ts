@@ -34,8 +34,9 @@ export function snappyEncoder(): Transform {
 }
 
 async function packChunk(bytes: Buffer): Promise<Buffer> {
-  const { compress } = await codecLibrary('snappy');
-  const packed = await compress(bytes);
+  const { compressSync } = await codecLibrary('snappy');
+  // As fast as the asynchronous call, whose memory in libuv's threads piles up before it is freed.
+  const packed = compressSync(bytes);
   // As the format's own writer decides: raw, when an eighth is not saved.
   const worthIt = packed.length < bytes.length - (bytes.length >> 3);
   const body = worthIt ? packed : bytes;
@@ -111,9 +112,9 @@ async function unpackBody(packed: Buffer): Promise<Buffer> {
   if (packed.length === 0 || ((packed[0] ?? 0) & (packed[1] ?? 0) & 0x80 && (packed[2] ?? 0) > 4)) {
     throw new CorruptError('snappy content is damaged: a chunk is too large');
   }
-  const { uncompress } = await codecLibrary('snappy');
+  const { uncompressSync } = await codecLibrary('snappy');
   try {
-    const bytes = await uncompress(Buffer.from(packed));
+    const bytes = uncompressSync(packed);
     return typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
   } catch (error) {
     throw new CorruptError(`snappy content is damaged: ${messageOf(error)}`, { cause: error });

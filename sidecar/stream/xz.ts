@@ -7,6 +7,8 @@ import { PacedTransform } from './paced.ts';
 /** Barman's default level. */
 const DEFAULT_LEVEL = 3;
 const MAGIC = Buffer.from('fd377a585a00', 'hex');
+/** What is fed at a time: it can become some thousand times as much, all of it at once. */
+const BITE_BYTES = 2 * 1024;
 /** What level 9 of the format needs to be read, and some more. */
 const READ_MEMORY_BYTES = 256 * 1024 * 1024;
 
@@ -46,8 +48,11 @@ class LzmaStage extends PacedTransform {
   protected override async accept(chunk: Buffer): Promise<void> {
     if (this.#start.length < MAGIC.length) this.#start = Buffer.concat([this.#start, chunk.subarray(0, MAGIC.length)]);
     const inner = await this.#open();
-    if (!this.#ignoring) await this.#call(inner, (done) => inner.write(chunk, done));
-    await this.#giveOutputs();
+    for (let at = 0; at < chunk.length && !this.#ignoring; at += BITE_BYTES) {
+      const bite = chunk.subarray(at, at + BITE_BYTES);
+      await this.#call(inner, (done) => inner.write(bite, done));
+      await this.#giveOutputs();
+    }
   }
 
   protected override async finish(): Promise<void> {

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { Transform, type TransformCallback, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
@@ -10,6 +11,7 @@ import { CorruptError, PreconditionError } from '../../api/errors.ts';
 import type { PutBody } from '../store/store.ts';
 import { BufferPool } from '../stream/buffers.ts';
 import type { Codec } from '../stream/codec.ts';
+import { Slots } from './slots.ts';
 
 export type PackedFile = {
   /** SHA-256 of the content before packing, lower-case hex. */
@@ -32,27 +34,37 @@ const MAX_FILE_BYTES = 1024 ** 3;
 /** Formats grow what they cannot pack by less than this. */
 const SLACK_BYTES = 256 * 1024;
 
-/** As many files as are packed at a time with the `maxParallel` that most people set. */
-const IN_FLIGHT = 8;
-const reads = new BufferPool(IN_FLIGHT);
-const bodies = new BufferPool(IN_FLIGHT);
+/** More files packed at a time than there are cores take memory and gain nothing; more may be on their way to the store. */
+const packers = new Slots(availableParallelism());
+const reads = new BufferPool(availableParallelism());
+/** As many as are in flight with the `maxParallel` that most people set. */
+const bodies = new BufferPool(8);
 
 /**
  * Reads a file once. Packed content is kept in memory, since the length of a body must be known before it is sent;
  * content that is not packed is read again from disk while it is sent, and must then be the same. Throws
  * PreconditionError when there is no such file, CorruptError when it changes while it is read.
  */
-export async function packFile(
+export function packFile(
   path: string,
   codec: Codec,
   signal: AbortSignal,
   options: { level?: number | undefined } = {},
 ): Promise<PackedFile> {
+  return packers.run(signal, () => packNow(path, codec, signal, options.level));
+}
+
+async function packNow(
+  path: string,
+  codec: Codec,
+  signal: AbortSignal,
+  level: number | undefined,
+): Promise<PackedFile> {
   const file = await openRegular(path);
   try {
     const { size } = await file.stat();
     if (size > MAX_FILE_BYTES) throw new PreconditionError(`${path} has ${size} bytes: no WAL file is that large`);
-    const packed = codec.name === 'none' ? undefined : new Packing(codec, size, options.level, signal);
+    const packed = codec.name === 'none' ? undefined : new Packing(codec, size, level, signal);
     const seen = await readAll(file, signal, packed).catch((error: unknown) => {
       packed?.destroy();
       throw error;
