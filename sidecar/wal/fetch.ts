@@ -4,7 +4,6 @@ import { pipeline } from 'node:stream/promises';
 import { CorruptError, messageOf, PreconditionError } from '../../api/errors.ts';
 import { isSegmentSize, type WalName } from '../../api/wal-name.ts';
 import type { Archive } from '../store/archive.ts';
-import { Digest } from '../stream/digest.ts';
 import { writeDurably } from '../stream/durable-file.ts';
 import { digestFromMetadata } from './already-stored.ts';
 import { FileSink } from './file-sink.ts';
@@ -92,29 +91,32 @@ async function deliver(
   destination: string,
   signal: AbortSignal,
 ): Promise<Fetched | undefined> {
-  const decoder = candidate.codec.decoder();
   const answer = await archive.storage.get(candidate.key, { signal });
   if (answer === undefined) return undefined;
   const expected = digestFromMetadata(answer.info);
-  const digest = new Digest();
+  let sizeBytes = 0;
   let identity = '';
   const fill = async (file: FileHandle) => {
+    const sink = new FileSink(file, { digest: expected !== undefined });
     try {
-      await pipeline(answer.body, decoder, digest, new FileSink(file), { signal });
+      if (candidate.codec.name === 'none') await pipeline(answer.body, sink, { signal });
+      else await pipeline(answer.body, candidate.codec.decoder(), sink, { signal });
     } catch (error) {
       if (!(error instanceof CorruptError)) throw error;
       throw new CorruptError(`${candidate.key} (${archive.location}): ${messageOf(error)}`, { cause: error });
     }
-    if (expected !== undefined && expected !== digest.hex) {
-      throw corrupt(archive, candidate, `SHA-256 is ${digest.hex}, when it was archived it was ${expected}`);
+    const found = sink.digest();
+    if (expected !== found) {
+      throw corrupt(archive, candidate, `SHA-256 is ${found}, when it was archived it was ${expected}`);
     }
-    if (candidate.name.kind === 'segment' && !isSegmentSize(digest.sizeBytes)) {
-      throw corrupt(archive, candidate, `${digest.sizeBytes} bytes are no segment: a power of two from 1 MiB to 1 GiB`);
+    sizeBytes = sink.sizeBytes;
+    if (candidate.name.kind === 'segment' && !isSegmentSize(sizeBytes)) {
+      throw corrupt(archive, candidate, `${sizeBytes} bytes are no segment: a power of two from 1 MiB to 1 GiB`);
     }
     identity = identityOf(await file.stat({ bigint: true }));
   };
   await writeDurably(destination, fill, { folderSync: false });
-  return { kind: candidate.name.kind, sizeBytes: digest.sizeBytes, identity };
+  return { kind: candidate.name.kind, sizeBytes, identity };
 }
 
 function corrupt(archive: Archive, candidate: StoredWal, facts: string): CorruptError {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,6 +19,18 @@ test('the file holds every byte in order, and can be closed afterwards', async (
   await pipeline(Readable.from(chunks), new FileSink(file));
   await file.close();
   assert.ok(readFileSync(path).equals(Buffer.concat(chunks)));
+});
+
+test('size and SHA-256 are those of what was written', async () => {
+  const file = await open(join(folder, 'digest'), 'wx');
+  const sink = new FileSink(file, { digest: true });
+  await pipeline(Readable.from(chunks), sink);
+  await file.close();
+  const whole = Buffer.concat(chunks);
+  assert.deepEqual(
+    { sizeBytes: sink.sizeBytes, digest: sink.digest() },
+    { sizeBytes: whole.length, digest: createHash('sha256').update(whole).digest('hex') },
+  );
 });
 
 test('short writes are continued where they stopped', async () => {

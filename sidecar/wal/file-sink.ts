@@ -1,4 +1,5 @@
 // The end of a pipeline that fills a file which somebody else opened and closes.
+import { createHash, type Hash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 
@@ -9,11 +10,21 @@ const HIGH_WATER_BYTES = 1024 * 1024;
  * will not do: with `autoClose: false` it keeps its hold on the handle after it has finished, and `close()` waits forever.
  */
 export class FileSink extends Writable {
+  /** Bytes taken so far. */
+  sizeBytes = 0;
   readonly #file: FileHandle;
+  readonly #hash: Hash | undefined;
 
-  constructor(file: FileHandle) {
+  /** With `digest` it takes the SHA-256 of what it is given: a stage of its own would cost as much as the hash. */
+  constructor(file: FileHandle, options: { digest?: boolean } = {}) {
     super({ highWaterMark: HIGH_WATER_BYTES, decodeStrings: true });
     this.#file = file;
+    this.#hash = options.digest ? createHash('sha256') : undefined;
+  }
+
+  /** SHA-256 of all that was written, lower-case hex; undefined when it was not asked for. Once, at the end. */
+  digest(): string | undefined {
+    return this.#hash?.digest('hex');
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
@@ -25,6 +36,10 @@ export class FileSink extends Writable {
   }
 
   async #writeAll(buffers: Buffer[]): Promise<void> {
+    for (const buffer of buffers) {
+      this.#hash?.update(buffer);
+      this.sizeBytes += buffer.length;
+    }
     let left = buffers;
     while (left.length > 0) {
       const { bytesWritten } = await this.#file.writev(left);
