@@ -9,6 +9,7 @@ const USAGE = `usage: cellar COMMAND [FLAGS]
   instance          the sidecar of an instance Pod
   restore           the sidecar of a recovery Job
   healthcheck unix  ask the sidecar's socket for its health
+  validate FILE…    judge ObjectStores and Clusters in YAML files
   codecs            load the library of every codec; the sidecar runs it at start
 `;
 
@@ -30,6 +31,10 @@ async function dispatch([command, ...args]: string[]): Promise<Outcome> {
       const { exitStatus, sentence } = await checkHealth(args, process.env);
       if (exitStatus !== 0) writeSync(2, `cellar: ${sentence}\n`);
       return exitStatus;
+    }
+    case 'validate': {
+      const { runValidate } = await import('./cli/main.ts');
+      return runValidate(args);
     }
     case CODECS_COMMAND: {
       const { loadCodecLibraries } = await import('./sidecar/stream/libraries.ts');

@@ -96,6 +96,13 @@ export class NotFoundError extends Error {
 /** Stored bytes cannot be decoded or do not have the size or digest that they must have. */
 export class CorruptError extends Error {
   override readonly name = 'CorruptError';
+  /** False: this version cannot decode it (memory, an option of the format, something behind the end); another reader may. */
+  readonly certain: boolean;
+
+  constructor(message: string, options: { cause?: unknown; certain?: boolean } = {}) {
+    super(message, options);
+    this.certain = options.certain ?? true;
+  }
 }
 
 /** Going on would overwrite or mix data: another content is stored, the archive is not empty, another owner. */

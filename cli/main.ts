@@ -1,4 +1,4 @@
-// The tool for people: `cellar COMMAND`. Thin: it reads arguments and files, and prints.
+// The tool for people: `cellar validate`. Thin: it reads arguments and files, and prints.
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { messageOf } from '../api/errors.ts';
@@ -10,12 +10,11 @@ const USAGE = `usage: cellar validate FILE…
   Prints file:line: severity: path: message. Exit status 1 when something is refused, 2 for a file that cannot be read.
 `;
 
-process.exitCode = await run(process.argv.slice(2));
-
-async function run([command, ...files]: string[]): Promise<number> {
-  if (command !== 'validate' || files.length === 0) {
+/** Judges files; the status is 0, 1 when something is refused, 2 for a file that cannot be read or no file. */
+export async function runValidate(files: readonly string[]): Promise<number> {
+  if (files.length === 0 || files.includes('--help')) {
     process.stderr.write(USAGE);
-    return command === '--help' ? 0 : 2;
+    return files.length === 0 ? 2 : 0;
   }
   let status = 0;
   for (const file of files) {

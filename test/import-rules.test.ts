@@ -13,7 +13,7 @@ type Edge = { from: string; to: string; typeOnly: boolean };
 const MAY_IMPORT: Record<string, string[]> = {
   api: [],
   'api/wire': ['api'],
-  webhook: ['api', 'api/wire', 'injector'],
+  webhook: ['api', 'api/wire', ...pureInjector()],
   injector: ['api', 'api/wire'],
   'sidecar/store': ['api', 'api/wire', 'sidecar/stream'],
   'sidecar/stream': ['api', 'api/wire', 'sidecar/store/store.ts'],
@@ -31,7 +31,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...storePort(),
   ],
   sidecar: ['api', 'api/wire'],
-  cli: ['api', 'webhook', 'injector', 'sidecar'],
+  cli: ['api'],
 };
 
 /** Packages that only some files may import: vendors stay behind their adapter, the generated client out of the sidecar. */
@@ -46,6 +46,12 @@ const PACKAGE_HOMES: Record<string, RegExp> = {
   pino: /^api\/wire\//,
   '@peculiar/x509': /^api\/wire\//,
 };
+
+/** The decision and what it is made of, without anything that talks to the API server. */
+function pureInjector(): string[] {
+  const files = ['decide', 'documents', 'inject', 'patch', 'pod-spec', 'reads'];
+  return files.map((file) => `injector/${file}.ts`);
+}
 
 function storePort(): string[] {
   return ['sidecar/store/store.ts', 'sidecar/store/keys.ts', 'sidecar/store/archive.ts'];
@@ -95,7 +101,7 @@ async function productSources() {
 function importsOf(file: string, text: string): { edges: Edge[]; packages: string[] } {
   const edges: Edge[] = [];
   const packages: string[] = [];
-  const statements = text.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from '([^']+)'|import\('([^']+)'\)/gms);
+  const statements = text.matchAll(/^(?:import|export)\s+(?:(type\s)?[^;']*?from )?'([^']+)'|import\('([^']+)'\)/gms);
   for (const [, type, from, dynamic] of statements) {
     const target = from ?? dynamic ?? '';
     if (target.startsWith('.')) {

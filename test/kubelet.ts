@@ -28,13 +28,11 @@ export type Kubelet = {
 const REPOSITORY = dirname(import.meta.dirname);
 const ENTRY_POINT = join(REPOSITORY, 'main.ts');
 const IMAGE_ENTRY_POINT = '/manager';
-const CONTROLLER_MOUNT = '/controller';
 const SERVICE_ACCOUNT_MOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** Variables that tell our process where paths of the image are on this machine; only main.ts reads them. */
 const FOLDER_VARIABLES = {
   CELLAR_PLUGINS_FOLDER: PLUGINS_MOUNT,
-  CELLAR_CONTROLLER_FOLDER: CONTROLLER_MOUNT,
   CELLAR_CERTIFICATES_FOLDER: CERTIFICATES_MOUNT,
   CELLAR_SERVICE_ACCOUNT_FOLDER: SERVICE_ACCOUNT_MOUNT,
 };

@@ -21,6 +21,18 @@ export type LocalProcess = {
 
 const STOP_LIMIT_MS = 30_000;
 
+/** Children that run: they are in process groups of their own, so nobody else ends them when this process does. */
+const living = new Set<{ kill(): void; ended: Promise<unknown> }>();
+process.once('exit', () => {
+  for (const child of living) child.kill();
+});
+
+/** Kills every child that still runs, also one that is just being started, and waits for its end. */
+export async function killLeftOver(): Promise<void> {
+  for (const child of living) child.kill();
+  await Promise.all([...living].map(({ ended }) => ended));
+}
+
 /** Starts a program; rejects when it cannot be executed at all. */
 export async function startProcess(options: {
   name: string;
@@ -45,6 +57,10 @@ export async function startProcess(options: {
       resolve(result);
     });
   });
+  const entry = { kill: () => void child.kill('SIGKILL'), ended };
+  living.add(entry);
+  child.once('error', () => living.delete(entry));
+  void ended.then(() => living.delete(entry));
   const pid = await new Promise<number>((resolve, reject) => {
     child.once('error', (error) => reject(new Error(`${options.name} cannot be started: ${error.message}`)));
     child.once('spawn', () => resolve(child.pid ?? 0));
@@ -79,7 +95,7 @@ export function peakMemoryBytes(pid: number): number | undefined {
 }
 
 /** The last lines of a log, for messages. */
-export function tailOf(logFile: string, lines = 8): string {
+export function tailOf(logFile: string, lines = 20): string {
   try {
     return readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
   } catch {

@@ -51,8 +51,8 @@ export function unprivilegedAccount(repository: string = REPOSITORY): Account {
   };
 }
 
-/** Longest name that is put below a short folder: Pod folders, the socket named like the plugin. */
-const LONGEST_BASE = 32;
+/** What leaves room below it for the demo's folder (19 bytes) and the longest socket in it (76), 107 bytes in all. */
+const LONGEST_BASE = 12;
 
 /**
  * Makes a folder whose path is short enough for unix sockets below it (107 bytes in all) and that every user may

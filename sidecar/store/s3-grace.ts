@@ -13,7 +13,8 @@ export function withGrace(signal: AbortSignal | undefined): { signal: AbortSigna
       () => undefined,
     );
   };
-  signal?.addEventListener('abort', follow, { once: true });
+  if (signal?.aborted) follow();
+  else signal?.addEventListener('abort', follow, { once: true });
   const release = () => {
     released.abort();
     signal?.removeEventListener('abort', follow);

@@ -16,7 +16,7 @@ const PROOF_LIMIT_BYTES = 32 * 1024 * 1024;
 const FIRST_WAIT_MS = 100;
 
 /** A put that the store has answered and that nothing has confirmed yet. */
-type Answered = { answer: PutAnswer; sent: SentBytes };
+type Answered = { answer: PutAnswer & { $metadata?: { attempts?: number } }; sent: SentBytes };
 
 /**
  * Puts, and what is known about the store's conditions:
@@ -52,7 +52,7 @@ export class S3Put {
     try {
       const info = await this.#store(key, body, options, condition);
       if (this.#known !== 'unknown' || options.onlyIf !== 'absent' || this.#proving) return info;
-      return (await this.#prove(key, body, options, condition)) ?? info;
+      return { ...((await this.#prove(key, body, options, condition)) ?? info), sentOnce: false };
     } catch (error) {
       if (this.#known !== 'unknown' || !(error instanceof StoreError) || error.status !== 501) throw error;
       const info = await this.#store(key, body, options, {});
@@ -71,8 +71,12 @@ export class S3Put {
       again = await this.#send(key, body, options, condition);
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (error instanceof StoreError && error.failure === 'conflict') this.#known = true;
-      return undefined;
+      if (error instanceof StoreError && error.failure === 'conflict') {
+        this.#known = true;
+        return undefined;
+      }
+      // It may have been stored again, and not all of it.
+      return this.#verifier.confirmSize('PutObject', key, sizeOf(body), options.signal);
     } finally {
       this.#proving = false;
     }
@@ -82,7 +86,8 @@ export class S3Put {
 
   async #store(key: string, body: PutBody, options: PutOptions, condition: Partial<PutObjectCommandInput>) {
     const { answer, sent } = await this.#send(key, body, options, condition);
-    return this.#verifier.confirm(key, sent, answer, options.signal);
+    const info = await this.#verifier.confirm(key, sent, answer, options.signal);
+    return { ...info, sentOnce: answer.$metadata?.attempts === 1 };
   }
 
   #send(key: string, body: PutBody, options: PutOptions, condition: Partial<PutObjectCommandInput>): Promise<Answered> {

@@ -13,6 +13,8 @@ export type ObjectInfo = {
   /** Changes when the content changes. Opaque. */
   etag: string;
   lastModified: Date;
+  /** Of a put: the body went out in one request only and whole, so that its memory may be used again. */
+  sentOnce?: boolean;
   /** User metadata, keys in lower case. Present in `head` and `get`, not in `list`. */
   metadata?: Record<string, string>;
 };

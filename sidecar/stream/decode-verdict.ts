@@ -7,7 +7,7 @@ import type { Codec } from './codec.ts';
 
 /** Takes a body to its end, whatever the decoder says of it, and keeps what it said. The decoder sets the pace. */
 export class DecodeVerdict extends Writable {
-  /** Whether the format said that the content is not whole and clean. */
+  /** Whether the format said for certain that the content is not whole and clean. */
   failed = false;
   receivedBytes = 0;
   readonly #decoder: Transform;
@@ -19,7 +19,7 @@ export class DecodeVerdict extends Writable {
     this.#decoder.resume();
     this.#ended = finished(this.#decoder).catch((error: unknown) => {
       if (!(error instanceof CorruptError)) throw error;
-      this.failed = true;
+      this.failed = error.certain;
     });
     // It is awaited at the end.
     this.#ended.catch(() => {});

@@ -65,7 +65,10 @@ export class Lz4Decoder extends PacedTransform {
       this.#held.drop(skipped);
       return true;
     }
-    if (magic !== LZ4_MAGIC) throw new CorruptError(this.#frames === 0 ? 'not an lz4 frame' : 'not lz4 after a frame');
+    if (magic !== LZ4_MAGIC) {
+      const first = this.#frames === 0;
+      throw new CorruptError(first ? 'not an lz4 frame' : 'not lz4 after a frame', { certain: first });
+    }
     if (bytes.length < 7) return false;
     const flags = bytes[4] ?? 0;
     const hasSize = (flags & 0x08) !== 0;
@@ -74,7 +77,9 @@ export class Lz4Decoder extends PacedTransform {
     const blockBytes = BLOCK_BYTES.get(((bytes[5] ?? 0) >> 4) & 7);
     const known = flags >> 6 === 1 && (flags & 0x03) === 0 && blockBytes !== undefined;
     if (!known || headerChecksum(bytes.subarray(4, headerBytes - 1)) !== bytes[headerBytes - 1]) {
-      throw new CorruptError('lz4 content is damaged: its header is wrong or asks for a dictionary');
+      throw new CorruptError('lz4 content is damaged: its header is wrong or asks for a dictionary', {
+        certain: false,
+      });
     }
     this.#frame = {
       blockBytes,
@@ -113,13 +118,14 @@ export class Lz4Decoder extends PacedTransform {
   }
 
   async #unpack(frame: Frame, packed: Buffer): Promise<Buffer> {
-    const window = this.#window;
-    // Not the asynchronous call: what it allocates in libuv's threads piles up to half a gigabyte before it is freed.
-    const { uncompressSync } = await codecLibrary('lz4');
-    // The library takes the largest size that may come out in front.
+    // Copied before anything is waited for: `packed` is a view of bytes that move when more arrive. The library takes the
+    // largest size that may come out in front.
     const sized = Buffer.allocUnsafeSlow(4 + packed.length);
     sized.writeUInt32LE(frame.blockBytes, 0);
     packed.copy(sized, 4);
+    const window = this.#window;
+    // Not the asynchronous call: what it allocates in libuv's threads piles up to half a gigabyte before it is freed.
+    const { uncompressSync } = await codecLibrary('lz4');
     try {
       return window.length === 0 ? uncompressSync(sized) : uncompressSync(sized, window);
     } catch (error) {

@@ -7,6 +7,7 @@ import { CorruptError, messageOf } from '../../api/errors.ts';
 import { gzipHeaderBytes } from './gzip-header.ts';
 import { HeldBytes } from './held.ts';
 import { PacedTransform } from './paced.ts';
+import { provesDamage } from './zlib-corrupt.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 /** What parallel-gzip.ts writes comes out in one piece. */
@@ -22,6 +23,8 @@ const MOST_PART_BYTES = 4 * 1024 * 1024;
 const WINDOW_BYTES = 32 * 1024;
 const TRAILER_BYTES = 8;
 const MOST_AT_ONCE = 8;
+
+const FOLLOWED = 'gzip content is followed by something else';
 
 type Part = { endAt: number; unpacked: Promise<Buffer | undefined> };
 
@@ -87,7 +90,8 @@ export class GunzipDecoder extends PacedTransform {
     const headerBytes = gzipHeaderBytes(this.#bytes);
     if (headerBytes === 'short') return;
     if (headerBytes === 'none') {
-      throw new CorruptError(this.#members === 0 ? 'not gzip content' : 'gzip content is followed by something else');
+      const first = this.#members === 0;
+      throw new CorruptError(first ? 'not gzip content' : FOLLOWED, { certain: first });
     }
     this.#drop(headerBytes);
     this.#checksum = 0;
@@ -176,7 +180,7 @@ export class GunzipDecoder extends PacedTransform {
   }
 
   #readZeros(): void {
-    if (this.#bytes.some((byte) => byte !== 0)) throw new CorruptError('gzip content is followed by something else');
+    if (this.#bytes.some((byte) => byte !== 0)) throw new CorruptError(FOLLOWED, { certain: false });
     this.#drop(this.#bytes.length);
   }
 
@@ -219,7 +223,8 @@ function feed(inflate: InflateRaw, bite: Buffer): Promise<{ outputs: Buffer[]; e
     };
     const onEnd = (): void => finish(true);
     const onError = (error: Error): void => {
-      reject(new CorruptError(`gzip content is damaged: ${messageOf(error)}`, { cause: error }));
+      const facts = { cause: error, certain: provesDamage(error) };
+      reject(new CorruptError(`gzip content is damaged: ${messageOf(error)}`, facts));
     };
     const finish = (ended: boolean): void => {
       inflate.off('data', onData).off('end', onEnd).off('error', onError);

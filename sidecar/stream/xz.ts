@@ -102,7 +102,10 @@ class LzmaStage extends PacedTransform {
     const foreign = failure.name === 'LZMA_FORMAT_ERROR';
     // No known start where another stream could begin: something follows the last one.
     if (foreign && this.#start.subarray(0, MAGIC.length).equals(MAGIC)) this.#ignoring = true;
-    else throw new CorruptError(`not whole, clean xz content: ${messageOf(failure)}`, { cause: failure });
+    else {
+      const certain = /^LZMA_(DATA|FORMAT|BUF)_ERROR$/.test(failure.name);
+      throw new CorruptError(`not whole, clean xz content: ${messageOf(failure)}`, { cause: failure, certain });
+    }
   }
 
   async #giveOutputs(): Promise<void> {

@@ -10,7 +10,16 @@ export function corruptOnZlibError(decoder: Transform, format: string): Transfor
 }
 
 function corrupt(error: Error, format: string): CorruptError {
-  return new CorruptError(`not whole, clean ${format} content: ${error.message}`, { cause: error });
+  const message = `not whole, clean ${format} content: ${error.message}`;
+  return new CorruptError(message, { cause: error, certain: provesDamage(error) });
+}
+
+/** Whether the library says that the bytes are wrong, and not that it lacks memory or knows an option not. */
+export function provesDamage(error: Error): boolean {
+  const code = 'code' in error ? String(error.code) : '';
+  return /^(Z_DATA_ERROR|Z_BUF_ERROR|ZSTD_error_(corruption_detected|checksum_wrong|prefix_unknown|srcSize_wrong))$/.test(
+    code,
+  );
 }
 
 function isZlibError(error: Error | null): error is Error {

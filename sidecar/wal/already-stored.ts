@@ -32,7 +32,8 @@ export type Comparison =
   | { outcome: 'conflict'; conflicts: [Conflict, ...Conflict[]] };
 
 /**
- * Compares a file with every stored form of its name.
+ * Compares a file with every stored form of its name. Without `trust` metadata counts for nothing and contents are read: what
+ * a put that failed has left would vouch for itself.
  *
  * | stored forms                                                    | answer                                    |
  * |-----------------------------------------------------------------|-------------------------------------------|
@@ -51,6 +52,7 @@ export async function compareStored(
   stored: StoredWal[],
   content: ContentFacts,
   signal: AbortSignal,
+  options: { trust: boolean },
 ): Promise<Comparison> {
   const broken: ObjectInfo[] = [];
   const conflicts: Conflict[] = [];
@@ -63,7 +65,9 @@ export async function compareStored(
       broken.push(head);
       continue;
     }
-    const facts = (whole ? contentFromMetadata(head) : undefined) ?? (await readContent(archive, object, head, signal));
+    const facts =
+      (whole && options.trust ? contentFromMetadata(head) : undefined) ??
+      (await readContent(archive, object, head, signal));
     if (facts === 'absent') continue;
     if (facts === 'broken') broken.push(head);
     else if (facts.sha256 === content.sha256) same = true;

@@ -26,6 +26,8 @@ export type ArchiveWork = {
   gate: EmptyArchiveGate;
   ownership: Ownership;
   noteOnce: NoteOnce;
+  /** Places and names whose last put was not confirmed. */
+  doubted: Set<string>;
   events: Events;
   metrics: WalMetrics;
   effort: () => Effort;
@@ -62,9 +64,11 @@ export async function archiveFile(
     (shared) => settledLook(look(shared)),
   );
   const file = { name, path: request.sourceFile, packed };
+  let tries = 0;
   let firstLook: Look | undefined = looked;
   const outcome = await persist(
     async () => {
+      tries += 1;
       const done = firstLook;
       firstLook = undefined;
       const stored = done === undefined ? await look(signal) : done();
@@ -72,7 +76,8 @@ export async function archiveFile(
     },
     { inRecovery: false, signal, patience, log, what: `archiving of ${name.name}`, onWait: note },
   );
-  packed.release();
+  // A request that failed may still be sending what it was given.
+  if (outcome === 'stored once' && tries === 1) packed.release();
   await removeMarker(work);
   count(metrics, outcome, packed);
   const facts = {
@@ -104,19 +109,34 @@ async function store(
   file: LocalFile,
   stored: StoredWal[],
   signal: AbortSignal,
-): Promise<'there' | 'stored'> {
+): Promise<Outcome> {
   const { gate, ownership, events, log } = work;
   const { cluster } = request;
   // Before the check for an empty archive: after a crash between put and answer the file found there is this one.
-  const comparison = await compareStored(archive, stored, file.packed, signal);
+  const doubt = `${archive.location}\n${file.name.name}`;
+  const trust = !work.doubted.has(doubt);
+  const comparison = await compareStored(archive, stored, file.packed, signal, { trust });
   if (comparison.outcome === 'stored') {
+    work.doubted.delete(doubt);
     gate.own(archive);
     return 'there';
   }
   if (comparison.outcome === 'free') {
     await ownership.verify(archive, signal, (message) => events.warn(cluster, 'OwnershipConflict', message));
     const check = await wantsEmptyArchive(work.pgdata, request);
-    await gate.through(archive, check, signal, () => putNew(archive, settings, file, comparison.broken, signal));
+    let sentOnce = false;
+    // Until it is confirmed, what may lie there vouches for nothing.
+    work.doubted.add(doubt);
+    await gate.through(archive, check, signal, async () => {
+      sentOnce = await putNew(archive, settings, file, comparison.broken, signal);
+    });
+    work.doubted.delete(doubt);
+    for (const { key } of comparison.broken) {
+      const message = `${key} could not be decoded: the file was stored anew`;
+      log.warn({ event: 'WalOverwritten', key }, message);
+      events.warn(cluster, 'WalOverwritten', message);
+    }
+    return sentOnce ? 'stored once' : 'stored';
   } else if (allowsOverwrite(cluster, file.name)) {
     await overwrite(archive, comparison.conflicts, file, settings, signal, (facts, message) => {
       log.warn(facts, message);
@@ -128,7 +148,9 @@ async function store(
   return 'stored';
 }
 
-function count(metrics: WalMetrics, outcome: 'there' | 'stored', packed: PackedFile): void {
+type Outcome = 'there' | 'stored' | 'stored once';
+
+function count(metrics: WalMetrics, outcome: Outcome, packed: PackedFile): void {
   if (outcome === 'there') {
     metrics.alreadyStoredFiles.add();
     return;
@@ -145,7 +167,7 @@ async function storedForms(archive: Archive, name: WalName, signal: AbortSignal)
 
 /**
  * Stores under a key that was seen to be free, or to hold the rest of an interrupted put of this very content. Who loses
- * a race, or repeats a put that had arrived, compares again.
+ * a race, or repeats a put that had arrived, compares again. Resolves to whether the body was sent once and whole.
  */
 async function putNew(
   archive: Archive,
@@ -153,17 +175,19 @@ async function putNew(
   file: LocalFile,
   broken: readonly ObjectInfo[],
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const { name, packed } = file;
   const key = archive.keys.wal(name, settings.codec.suffix);
   const replaced = broken.find((info) => info.key === key);
   try {
     const onlyIf = replaced === undefined ? 'absent' : { etag: replaced.etag };
-    await putConfirmed(archive, key, packed, { ...settings.put(name), onlyIf, signal });
+    return await putConfirmed(archive, key, packed, { ...settings.put(name), onlyIf, signal });
   } catch (error) {
     if (!(error instanceof StoreError) || error.failure !== 'conflict') throw error;
-    const comparison = await compareStored(archive, await storedForms(archive, name, signal), packed, signal);
+    const stored = await storedForms(archive, name, signal);
+    const comparison = await compareStored(archive, stored, packed, signal, { trust: false });
     if (comparison.outcome === 'conflict') throw await conflictError(archive, comparison.conflicts[0], file, signal);
     if (comparison.outcome === 'free') throw error;
+    return false;
   }
 }

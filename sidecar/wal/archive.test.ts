@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, beforeEach, test } from 'node:test';
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { ConflictError, CorruptError, InvalidInputError, PreconditionError, StoreError } from '../../api/errors.ts';
 import type { Cluster } from '../../api/kube.ts';
 import { EMPTY_ARCHIVE_MARKER, PLUGIN_NAME } from '../../api/names.ts';
@@ -250,6 +250,34 @@ test('an object that is replaced while it is looked at is not overwritten', asyn
   };
   await assert.rejects(archiver({ wal: { compression: 'gzip' } }).archive(request()), ConflictError);
   assert.equal(gunzipSync(storage.objects.get(`${KEY}.gz`)?.bytes ?? '').toString(), 'of somebody else');
+});
+
+test('what another reader may decode is never replaced: two frames of zstd, gzip followed by something', async () => {
+  for (const [suffix, bytes] of [
+    ['.zst', Buffer.concat([zstdCompressSync(content), zstdCompressSync(content)])],
+    ['.gz', Buffer.concat([gzipSync(content), Buffer.from('something')])],
+  ] as const) {
+    storage = new FakeStorage();
+    storage.plant(KEY + suffix, bytes);
+    await assert.rejects(archiver({ wal: { compression: 'gzip' } }).archive(request()), CorruptError);
+    assert.ok(storage.objects.get(KEY + suffix)?.bytes.equals(bytes));
+    assert.equal(storage.objects.size, 1);
+  }
+});
+
+test('what a put that was not confirmed has left does not vouch for itself, now or at the next request', async () => {
+  const put = storage.put.bind(storage);
+  storage.put = async (key, _body, options = {}) => {
+    storage.put = put;
+    storage.plant(key, Buffer.alloc(content.length, 'x'), options);
+    throw new StoreError({ failure: 'broken', provider: 'fake', operation: 'put', key, reason: 'other bytes arrived' });
+  };
+  const subject = archiver();
+  await assert.rejects(subject.archive(request()), ConflictError);
+  await assert.rejects(subject.archive(request()), ConflictError);
+  storage.objects.clear();
+  await subject.archive(request());
+  assert.ok(storage.objects.get(KEY)?.bytes.equals(content));
 });
 
 test('a stored partial file does not stand for the segment, nor the reverse', async () => {

@@ -72,6 +72,7 @@ export function createWalArchiver(deps: WalArchiverDeps): WalArchiver {
   const backlog = new Backlog(log, metrics);
   const work: ArchiveWork = {
     ...{ pgdata, log, gate, noteOnce, events, metrics },
+    doubted: new Set(),
     ownership: new Ownership(pgdata, log),
     effort: () => backlog.effort,
     patience: { ...(deps.patience ?? DEFAULT_PATIENCE), limitMs },

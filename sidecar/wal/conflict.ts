@@ -1,5 +1,5 @@
 // Another content is stored under the name of a file: refused, or replaced where somebody has allowed it for this file.
-import { ConflictError } from '../../api/errors.ts';
+import { ConflictError, CorruptError } from '../../api/errors.ts';
 import type { Cluster } from '../../api/kube.ts';
 import { ANNOTATION_ALLOW_WAL_OVERWRITE } from '../../api/names.ts';
 import type { WalName } from '../../api/wal-name.ts';
@@ -53,6 +53,7 @@ export async function overwrite(
   for (const { object, info, facts } of conflicts) {
     const isOurForm = object.codec.name === settings.codec.name;
     const content = isOurForm ? packed : await packFile(path, object.codec, signal);
+    if (content.sha256 !== packed.sha256) throw new CorruptError(`${path} changed while it was archived`);
     await putConfirmed(archive, object.key, content, { ...settings.put(name), onlyIf: { etag: info.etag }, signal });
     tell(
       { event: 'WalOverwritten', key: object.key, replacedSha256: facts.sha256, sha256: content.sha256 },

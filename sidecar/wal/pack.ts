@@ -65,7 +65,7 @@ async function packNow(
     const { size } = await file.stat();
     if (size > MAX_FILE_BYTES) throw new PreconditionError(`${path} has ${size} bytes: no WAL file is that large`);
     const packed = codec.name === 'none' ? undefined : new Packing(codec, size, level, signal);
-    const seen = await readAll(file, signal, packed).catch((error: unknown) => {
+    const seen = await readAll(file, size, signal, packed).catch((error: unknown) => {
       packed?.destroy();
       throw error;
     });
@@ -85,8 +85,13 @@ async function packNow(
 
 type Seen = { sizeBytes: number; sha256: string; crc32: number };
 
-/** Reads to the end through one buffer, which the packing is done with after each write. */
-async function readAll(file: FileHandle, signal: AbortSignal, packing: Packing | undefined): Promise<Seen> {
+/** Reads to the end, or a little beyond the size that it had, through one buffer, which the packing is done with after each write. */
+async function readAll(
+  file: FileHandle,
+  sizeBytes: number,
+  signal: AbortSignal,
+  packing: Packing | undefined,
+): Promise<Seen> {
   const buffer = reads.take(READ_BYTES);
   const sha256 = createHash('sha256');
   const seen = { sizeBytes: 0, crc32: 0 };
@@ -97,6 +102,7 @@ async function readAll(file: FileHandle, signal: AbortSignal, packing: Packing |
     const chunk = buffer.subarray(0, bytesRead);
     sha256.update(chunk);
     seen.sizeBytes += bytesRead;
+    if (seen.sizeBytes > sizeBytes) break;
     // Only what is read again has to be known again.
     if (packing === undefined) seen.crc32 = crc32(chunk, seen.crc32);
     else await packing.write(chunk);
@@ -131,7 +137,12 @@ class Packing {
     this.#encoder.end();
     await this.#packed;
     const { bytes, buffer } = this.#body;
-    return { body: bytes, storedBytes: bytes.length, release: () => bodies.give(buffer) };
+    let released = false;
+    const release = () => {
+      if (!released) bodies.give(buffer);
+      released = true;
+    };
+    return { body: bytes, storedBytes: bytes.length, release };
   }
 
   destroy(): void {

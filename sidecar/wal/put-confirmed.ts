@@ -6,7 +6,7 @@ import { metadataFor } from './already-stored.ts';
 import type { PackedFile } from './pack.ts';
 
 /**
- * The adapter has compared what the store answers with what it sent; the size that was shown is compared with ours here.
+ * Resolves to whether the body was sent once and whole, so that nobody can be reading it any more. The adapter has compared what the store answers with what it sent; the size that was shown is compared with ours here.
  * Throws StoreError: what the store answers, or `broken` when it holds another size.
  */
 export async function putConfirmed(
@@ -14,10 +14,11 @@ export async function putConfirmed(
   key: string,
   packed: PackedFile,
   options: Omit<PutOptions, 'metadata'>,
-): Promise<void> {
+): Promise<boolean> {
   const { provider } = archive.storage;
-  const { sizeBytes } = await archive.storage.put(key, packed.body, { ...options, metadata: metadataFor(packed) });
-  if (sizeBytes === packed.storedBytes) return;
+  const info = await archive.storage.put(key, packed.body, { ...options, metadata: metadataFor(packed) });
+  const { sizeBytes, sentOnce = false } = info;
+  if (sizeBytes === packed.storedBytes) return sentOnce;
   const reason = `${packed.storedBytes} bytes were sent but the store holds ${sizeBytes}`;
   throw new StoreError({ failure: 'broken', provider, operation: 'put', key, reason });
 }

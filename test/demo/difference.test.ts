@@ -32,7 +32,7 @@ test('the added container, mounts and volumes are shown, and nothing else', () =
     '+   image         sidecar:1',
     '+   args          instance --log-level=info',
     '+   env           A B',
-    '+   mounts        plugins:/plugins',
+    '+   mount         plugins:/plugins',
     '+ containers: postgres: mount plugins:/plugins',
     '+ volumes: plugins (emptyDir)',
   ]);

@@ -31,7 +31,7 @@ function facts(container: Container): [string, string][] {
     ['restartPolicy', container.restartPolicy],
     ['startupProbe', probe?.exec?.command?.join(' ')],
     ['env', container.env?.map(({ name }) => name).join(' ')],
-    ['mounts', container.volumeMounts?.map(describeMount).join(' ')],
+    ...(container.volumeMounts ?? []).map((mount): [string, string] => ['mount', describeMount(mount)]),
   ];
   return known.filter((fact): fact is [string, string] => fact[1] !== undefined && fact[1] !== '');
 }

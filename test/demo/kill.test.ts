@@ -67,7 +67,11 @@ test('a sidecar killed in the middle of a segment or of a backup leaves nothing 
     proxy.release();
     assert.deepEqual(await stored('wals/'), []);
     // PostgreSQL tries three times, then waits for a minute or for a signal.
-    while ((await archived(client)).failed < 3) await delay(50);
+    const deadline = performance.now() + LIMIT_MS;
+    while ((await archived(client)).failed < 3) {
+      assert.ok(performance.now() < deadline, 'PostgreSQL does not try again');
+      await delay(50);
+    }
   });
 
   const second = await parts.kubelet.startSidecar(pod, SIDECAR_CONTAINER);

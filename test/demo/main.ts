@@ -1,6 +1,7 @@
 // `npm run demo`: from an applied ObjectStore to a restored database, on real parts, in a folder of its own.
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { killLeftOver } from '../process.ts';
 import { makeShortFolder } from '../unprivileged.ts';
 import { createCleanup } from './cleanup.ts';
 import { type DemoOptions, readOptions, USAGE } from './options.ts';
@@ -33,6 +34,7 @@ async function demonstrate(options: DemoOptions): Promise<number> {
   const interrupted = onSignal(async (signal) => {
     report.line(`demo: ${signal}: stopping everything and removing ${folder}`);
     await cleanup.run();
+    await killLeftOver();
     await rm(folder, { recursive: true, force: true });
   });
   report.line(`Cellar's demo: everything runs on loopback, below ${folder}`);

@@ -40,7 +40,7 @@ export async function startParts(
 
   const kubeApi = await startKubeApi({ namespace: NAMESPACE });
   cleanup.add(() => kubeApi.stop());
-  const s3 = await startStore(options, cleanup);
+  const s3 = await startStore(options, folder, cleanup);
   const buckets = openBuckets(s3);
   cleanup.add(async () => buckets.close());
   for (const bucket of [s3.bucket, s3.bucketBis]) {
@@ -113,13 +113,13 @@ export async function startDatabase(step: Step, parts: Parts, cluster: Cluster):
   return { pod, pgdata, controllerFolder: pathIn(parts, pod, CONTROLLER), postgres };
 }
 
-async function startStore(options: DemoOptions, cleanup: Cleanup): Promise<S3Place> {
+async function startStore(options: DemoOptions, parent: string, cleanup: Cleanup): Promise<S3Place> {
   if (options.s3 !== undefined) {
     const { url: endpoint, accessKeyId, secretAccessKey } = options.s3;
     const bucket = `cellar-demo-${randomBytes(4).toString('hex')}`;
     return { endpoint, accessKeyId, secretAccessKey, bucket, bucketBis: `${bucket}-bis` };
   }
-  const { endpoint, accessKeyId, secretAccessKey, stop } = await startS3();
+  const { endpoint, accessKeyId, secretAccessKey, stop } = await startS3({ parent });
   cleanup.add(stop);
   return { endpoint, accessKeyId, secretAccessKey, bucket: 'backups', bucketBis: 'backups-bis' };
 }

@@ -18,7 +18,7 @@ export function renderSummary(figures: Figures): string {
   const { backup, peaks } = figures;
   const highest = Math.max(...Object.values(peaks));
   const rows: [string, string][] = [
-    ['WAL segments archived', String(figures.segments)],
+    ['WAL segments of the workload', String(figures.segments)],
     ['base backup', `${mebibytes(backup.sizeBytes)}, ${rate(backup.sizeBytes, backup.milliseconds)}`],
     ['restore', `${mebibytes(backup.sizeBytes)}, ${rate(backup.sizeBytes, figures.restoreMs)}`],
     [

@@ -39,11 +39,11 @@ let S3rver: S3rverConstructor | undefined;
 
 /**
  * Starts it; `stop` closes its connections and removes its data. Pages of listings hold `pageSize` keys at most: stores
- * may answer less than was asked for, and small pages make paging cheap to test.
+ * may answer less than was asked for, and small pages make paging cheap to test. Its folder is made below `parent`.
  */
-export async function startS3({ pageSize = 1000 } = {}): Promise<TestS3> {
+export async function startS3({ pageSize = 1000, parent = tmpdir() } = {}): Promise<TestS3> {
   S3rver ??= loadS3rver();
-  const directory = await mkdtemp(join(tmpdir(), 'cellar-s3-'));
+  const directory = await mkdtemp(join(parent, 'cellar-s3-'));
   const server = new S3rver({ address: '127.0.0.1', port: 0, silent: true, directory, vhostBuckets: false });
   const list = server.store.listObjects.bind(server.store);
   server.store.listObjects = (bucket, { maxKeys = pageSize, ...options }) =>
