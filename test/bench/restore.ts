@@ -1,6 +1,6 @@
 // Segments brought back in order, as a recovery asks for them.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { median } from '../demo/report.ts';
@@ -50,7 +50,10 @@ async function restoreAll(bench: Bench, sidecar: Sidecar, { place, names }: { pl
   const destination = join(bench.rig.pgWal, REPLAYED);
   const cpu = cpuSeconds(sidecar.pid);
   const startedAt = performance.now();
-  for (const name of names) await sidecar.restore(place, name, destination);
+  for (const name of names) {
+    await clear(destination);
+    await sidecar.restore(place, name, destination);
+  }
   const wallMs = performance.now() - startedAt;
   const cpuMs = (cpuSeconds(sidecar.pid) - cpu) * 1000;
   const last = await readFile(join(bench.rig.pgWal, names.at(-1) ?? ''));
@@ -67,6 +70,7 @@ async function restorePaced(
   const destination = join(bench.rig.pgWal, REPLAYED);
   const calls: number[] = [];
   for (const name of names.slice(0, MOST_PACED)) {
+    await clear(destination);
     const startedAt = performance.now();
     await sidecar.restore(place, name, destination);
     calls.push(performance.now() - startedAt);
@@ -74,6 +78,11 @@ async function restorePaced(
   }
   // Nothing was ahead of the first.
   return calls.slice(1);
+}
+
+/** PostgreSQL removes the file that it has replayed before it asks for the next one (xlogarchive.c, RestoreArchivedFile). */
+function clear(destination: string): Promise<void> {
+  return rm(destination, { force: true });
 }
 
 /** Each for itself on all cores, milliseconds for a segment. */
