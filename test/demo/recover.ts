@@ -62,7 +62,7 @@ export async function recover(
   const asked = await readTimings(manager);
   const found = asked.filter(({ ok }) => ok).length;
   step.say(
-    `replay         to ${targetTime} in ${seconds(performance.now() - replaying)}: ${asked.length} WAL files asked for, ${found} found`,
+    `replay         to ${targetTime} in ${seconds(performance.now() - replaying)}: ${asked.length} WAL files asked for, ${found} found, the others do not exist (later timelines, the end of WAL)`,
   );
   const sidecarPeakBytes = sidecar.peakMemoryBytes() ?? 0;
   await sidecar.stop();

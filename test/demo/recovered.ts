@@ -56,7 +56,7 @@ export async function checkRecovered(
       expect(names.includes(wanted), `${wanted} in s3://${parts.s3.bucketBis}`, names.join(', ') || 'nothing');
     }
     step.say(
-      `archives       timeline ${timeline} to s3://${parts.s3.bucketBis}/${cluster.metadata.name}/: ${names.join(', ')}`,
+      `archives       timeline ${timeline} to s3://${parts.s3.bucketBis}/${cluster.metadata.name}/: ${names.length} files, ${names[0]} to ${names.at(-1)}`,
     );
   } finally {
     await client.end();
