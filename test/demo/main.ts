@@ -1,12 +1,15 @@
 // `npm run demo`: from an applied ObjectStore to a restored database, on real parts, in a folder of its own.
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { killLeftOver } from '../process.ts';
 import { makeShortFolder } from '../unprivileged.ts';
 import { createCleanup } from './cleanup.ts';
 import { type DemoOptions, readOptions, USAGE } from './options.ts';
 import { createReport, Unexpected } from './report.ts';
 import { runDemo, STEPS } from './run.ts';
+
+const INTERRUPT_LIMIT_MS = 20_000;
 
 process.exitCode = await main();
 
@@ -31,15 +34,21 @@ async function demonstrate(options: DemoOptions): Promise<number> {
   await mkdir(logFolder);
   const cleanup = createCleanup();
   const report = createReport(process.stdout, STEPS);
+  let running: Promise<unknown> = Promise.resolve();
   const interrupted = onSignal(async (signal) => {
     report.line(`demo: ${signal}: stopping everything and removing ${folder}`);
     await cleanup.run();
     await killLeftOver();
-    await rm(folder, { recursive: true, force: true });
+    // The step that was interrupted fails now; until it has, it may still make files and processes.
+    await Promise.race([running, delay(INTERRUPT_LIMIT_MS)]);
+    await killLeftOver();
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   });
   report.line(`Cellar's demo: everything runs on loopback, below ${folder}`);
   try {
-    const access = await runDemo(report, options, { folder, logFolder, cleanup });
+    const run = runDemo(report, options, { folder, logFolder, cleanup });
+    running = run.catch(() => undefined);
+    const access = await run;
     if (options.keep) {
       report.line(`Kept running until Ctrl-C:\n${access.replaceAll(/^/gm, '    ')}`);
       report.line('demo: PASS');
