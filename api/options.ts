@@ -64,6 +64,16 @@ export function usableOptions(tool: Tool, objectStore: ObjectStore): ToolOptions
   }
 }
 
+/** What a put asks for: the field of the ObjectStore, or else the option; the key comes from an option only. */
+export function encryptionOf(
+  field: Encryption | undefined,
+  { encryption, sseKmsKeyId: kmsKeyId }: HonouredOptions,
+): { encryption?: { algorithm: Encryption; kmsKeyId?: string } } {
+  const algorithm = field ?? encryption;
+  if (algorithm === undefined) return {};
+  return { encryption: { algorithm, ...(kmsKeyId === undefined ? {} : { kmsKeyId }) } };
+}
+
 /** An option without effect, in one sentence. */
 export function sentenceOfIgnored({ field, option, why }: IgnoredOption): string {
   return `${field}: ${option}: ${why}`;

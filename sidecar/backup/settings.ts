@@ -1,7 +1,7 @@
 // From the ObjectStore to the settings of a base backup: nothing is optional afterwards (object-store-layout.md §5.5,
 // §10.2, §10.6). Pure.
 import { DATA_COMPRESSIONS, type DataCompression, type ObjectStore } from '../../api/objectstore.ts';
-import { type HonouredOptions, sentenceOfIgnored, usableOptions } from '../../api/options.ts';
+import { encryptionOf, type HonouredOptions, sentenceOfIgnored, usableOptions } from '../../api/options.ts';
 import type { PutOptions, StoreCapabilities } from '../store/store.ts';
 
 export type BackupSettings = {
@@ -38,10 +38,8 @@ const UNMET: readonly (readonly [keyof HonouredOptions, string])[] = [
 export function backupSettings(objectStore: ObjectStore, capabilities: StoreCapabilities): BackupSettings {
   const { data, tags = {} } = objectStore.spec.configuration;
   const { honoured, ignored } = usableOptions('backup', objectStore);
-  const { maxArchiveBytes = 100 * GIB, minChunkBytes = 0, sseKmsKeyId: kmsKeyId } = honoured;
-  const algorithm = data?.encryption ?? honoured.encryption;
-  const encryption =
-    algorithm === undefined ? {} : { encryption: { algorithm, ...(kmsKeyId === undefined ? {} : { kmsKeyId }) } };
+  const { maxArchiveBytes = 100 * GIB, minChunkBytes = 0 } = honoured;
+  const encryption = encryptionOf(data?.encryption, honoured);
   const chosenTags = Object.keys(tags).length > 0 ? tags : honoured.tags;
   const unmet = UNMET.filter(([option]) => Object.hasOwn(honoured, option)).map(([, name]) => `${name}: not done yet`);
   return {

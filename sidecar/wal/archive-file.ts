@@ -12,6 +12,7 @@ import { allowsOverwrite, conflictError, type LocalFile, overwrite } from './con
 import { type Effort, levelAt } from './effort.ts';
 import type { EmptyArchiveGate } from './empty-archive.ts';
 import { removeMarker, wantsEmptyArchive } from './marker.ts';
+import type { NoteOnce } from './note-once.ts';
 import type { Ownership } from './ownership.ts';
 import { type PackedFile, packFile } from './pack.ts';
 import { type Patience, persist } from './persist.ts';
@@ -33,9 +34,6 @@ export type ArchiveWork = {
   effort: () => Effort;
   patience: Patience;
 };
-
-/** Runs `note` at the first time that a topic is noted by this process. */
-export type NoteOnce = (topic: string, note: () => void) => void;
 
 type FileRequest = { cluster: Cluster; sourceFile: string; checkEmptyArchive: boolean | undefined };
 

@@ -10,12 +10,13 @@ import type { Log } from '../../api/wire/log.ts';
 import type { Archive, Archives } from '../store/archive.ts';
 import { type Events, NO_EVENTS } from '../telemetry/events.ts';
 import { Metrics } from '../telemetry/metrics.ts';
-import { type ArchiveWork, archiveFile, type NoteOnce } from './archive-file.ts';
+import { type ArchiveWork, archiveFile } from './archive-file.ts';
 import { type Effort, nextEffort } from './effort.ts';
 import { EmptyArchiveGate } from './empty-archive.ts';
 import { Limit } from './limit.ts';
 import { LookAhead, readReady } from './look-ahead.ts';
 import { removeMarker } from './marker.ts';
+import { createNoteOnce } from './note-once.ts';
 import { Ownership } from './ownership.ts';
 import { DEFAULT_PATIENCE, type Patience } from './persist.ts';
 import { storeToWrite } from './role.ts';
@@ -67,7 +68,7 @@ export function createWalArchiver(deps: WalArchiverDeps): WalArchiver {
   const limitMs = deps.limitMs ?? DEFAULT_LIMIT_MS;
   const flights = new SingleFlight<void>();
   const gate = new EmptyArchiveGate();
-  const noteOnce = once();
+  const noteOnce = createNoteOnce();
   const ahead = new LookAhead(log);
   const backlog = new Backlog(log, metrics);
   const work: ArchiveWork = {
@@ -177,13 +178,4 @@ function noteRole(log: Log, events: Events, cluster: Cluster): void {
     `to pause archiving annotate the Cluster with ${ANNOTATION_SKIP_WAL_ARCHIVING}=enabled`;
   log.warn(message);
   events.warn(cluster, 'NotDeclaredWalArchiver', message);
-}
-
-function once(): NoteOnce {
-  const noted = new Set<string>();
-  return (topic, note) => {
-    if (noted.has(topic)) return;
-    noted.add(topic);
-    note();
-  };
 }

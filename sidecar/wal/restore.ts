@@ -9,6 +9,7 @@ import type { Archive, Archives } from '../store/archive.ts';
 import { type Events, NO_EVENTS } from '../telemetry/events.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { fetchWal } from './fetch.ts';
+import { createNoteOnce } from './note-once.ts';
 import { DEFAULT_PATIENCE, type Patience, persist } from './persist.ts';
 import { Prefetch } from './prefetch.ts';
 import { type ReadPlan, storeToRead } from './role.ts';
@@ -92,11 +93,8 @@ export function createWalRestorer(deps: WalRestorerDeps): WalRestorer {
   const { archives, podName, spoolDirectory, log, patience = DEFAULT_PATIENCE } = deps;
   const { events = NO_EVENTS, metrics = createWalMetrics(new Metrics()) } = deps;
   const waits = new Waits(metrics);
-  const noted = new Set<string>();
-  const noteOnce = (reason: string) => {
-    if (!noted.has(reason)) log.warn(`argument without effect: ${reason}`);
-    noted.add(reason);
-  };
+  const noteOnce = createNoteOnce();
+  const noteIgnored = (reason: string) => noteOnce(reason, () => log.warn(`argument without effect: ${reason}`));
   const prefetch = new Prefetch(join(dirname(spoolDirectory), PREFETCH_FOLDER), log);
   return {
     async restore(request) {
@@ -113,7 +111,7 @@ export function createWalRestorer(deps: WalRestorerDeps): WalRestorer {
         events.warn(cluster, 'WalRestoreWaiting', `${where}: ${messageOf(failure)}`);
       });
       const served = await persist(
-        async () => serve(await archives.open(reference), name, request, prefetch, noteOnce),
+        async () => serve(await archives.open(reference), name, request, prefetch, noteIgnored),
         {
           ...{ inRecovery, signal, patience, log, what: `restore of ${name.name}` },
           onWait: (failure) => wait.because(failure),
@@ -174,11 +172,11 @@ async function serve(
   name: WalName,
   request: RestoreRequest,
   prefetch: Prefetch,
-  noteOnce: (reason: string) => void,
+  noteIgnored: (reason: string) => void,
 ): Promise<boolean> {
   const { destination, rewind, signal } = request;
   const { maxParallel, partial, ignored } = restoreSettings(archive.objectStore);
-  for (const reason of ignored) noteOnce(reason);
+  for (const reason of ignored) noteIgnored(reason);
   const inSequence = name.kind === 'segment' && !rewind;
   // pg_rewind goes backwards through WAL that nobody replays.
   if (rewind) prefetch.drop();

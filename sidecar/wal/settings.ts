@@ -3,7 +3,7 @@
 // where it is made: store/client-options.ts. Pure.
 import { PreconditionError } from '../../api/errors.ts';
 import type { ObjectStore } from '../../api/objectstore.ts';
-import { type HonouredOptions, levelOf, sentenceOfIgnored, usableOptions } from '../../api/options.ts';
+import { encryptionOf, type HonouredOptions, levelOf, sentenceOfIgnored, usableOptions } from '../../api/options.ts';
 import type { WalName } from '../../api/wal-name.ts';
 import type { PutOptions } from '../store/store.ts';
 import { type Codec, codecByName } from '../stream/codec.ts';
@@ -53,10 +53,8 @@ export function archiveSettings(objectStore: ObjectStore): ArchiveSettings {
     if (Object.hasOwn(honoured, key)) throw refusal(objectStore, `cannot honour ${advice}`);
   }
   const codec = codecByName(configuration.wal?.compression ?? honoured.compression ?? 'none');
-  const { compressionLevel, sseKmsKeyId: kmsKeyId } = honoured;
-  const algorithm = configuration.wal?.encryption ?? honoured.encryption;
-  const encryption =
-    algorithm === undefined ? {} : { encryption: { algorithm, ...(kmsKeyId === undefined ? {} : { kmsKeyId }) } };
+  const { compressionLevel } = honoured;
+  const encryption = encryptionOf(configuration.wal?.encryption, honoured);
   const tags = filled(configuration.tags) ?? filled(honoured.tags);
   const historyTags = filled(configuration.historyTags) ?? filled(honoured.historyTags);
   return {
