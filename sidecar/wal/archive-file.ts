@@ -129,7 +129,12 @@ async function store(
       sentOnce = await putNew(archive, settings, file, comparison.broken, signal);
     });
     work.doubted.delete(doubt);
+    const ours = archive.keys.wal(file.name, settings.codec.suffix);
     for (const { key } of comparison.broken) {
+      if (key !== ours) {
+        log.warn({ key }, `${key} cannot be decoded; it is left where it is, and ${ours} is stored beside it`);
+        continue;
+      }
       const message = `${key} could not be decoded: the file was stored anew`;
       log.warn({ event: 'WalOverwritten', key }, message);
       events.warn(cluster, 'WalOverwritten', message);

@@ -196,9 +196,13 @@ test('what is left of an interrupted put is never taken for the content, also be
   await archiver({ wal: { compression: 'gzip' } }).archive(request());
   const whole = storage.objects.get(`${KEY}.gz`);
   assert.ok(whole);
-  storage.plant(`${KEY}.gz`, whole.bytes.subarray(0, -10), whole.options);
-  await archiver().archive(request());
+  const cut = whole.bytes.subarray(0, -10);
+  storage.plant(`${KEY}.gz`, cut, whole.options);
+  const { events, told } = recordedEvents();
+  await archiver({}, { events }).archive(request());
   assert.ok(storage.objects.get(KEY)?.bytes.equals(content));
+  assert.ok(storage.objects.get(`${KEY}.gz`)?.bytes.equals(cut));
+  assert.deepEqual(told, [], 'nothing was overwritten');
 });
 
 test('an object that cannot be decoded is replaced after it was read whole, and only as it was seen', async () => {
