@@ -52,6 +52,11 @@ export const ANNOTATION_SKIP_WAL_ARCHIVING = 'cnpg.io/skipWalArchiving';
  * stored is lost, and with it what the other writer had archived there.
  */
 export const ANNOTATION_ALLOW_WAL_OVERWRITE = 'barmancloud.cnpg.io/allowWalOverwrite';
+/**
+ * Cluster annotation that we set when the sidecar settings of a store that it uses have changed: the operator reconciles a
+ * Cluster that changes. A digest; nobody reads it.
+ */
+export const ANNOTATION_SIDECAR_SETTINGS = 'barmancloud.cnpg.io/sidecarSettings';
 /** Annotation on all four kinds: `disabled` switches our admission rules off. */
 export const ANNOTATION_VALIDATION = 'cnpg.io/validation';
 

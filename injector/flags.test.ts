@@ -15,15 +15,16 @@ test("the flags of the Go plugin's deployment are accepted as they are", () => {
   assert.equal(flags.log['log-level'], 'debug');
   assert.equal(flags.health?.port, 8081);
   assert.equal(flags.webhook, undefined);
-  assert.deepEqual(flags.ignored, ['--leader-elect']);
+  assert.equal(flags.elect, true);
+  assert.deepEqual(flags.ignored, []);
 });
 
 test('booleans are read with and without a value', () => {
   const ignored = (...args: string[]) => readOperatorFlags([...TLS, ...args]).ignored;
-  assert.deepEqual(ignored('--leader-elect=true', '--metrics-secure=false', '--enable-http2'), [
-    '--enable-http2',
-    '--leader-elect',
-  ]);
+  assert.deepEqual(ignored('--metrics-secure=false', '--enable-http2'), ['--enable-http2']);
+  assert.equal(readOperatorFlags([...TLS, '--leader-elect=true']).elect, true);
+  assert.equal(readOperatorFlags([...TLS, '--leader-elect=false']).elect, false);
+  assert.equal(readOperatorFlags(TLS).elect, false);
   assert.throws(() => ignored('--leader-elect=maybe'), /--leader-elect: found "maybe": must be true or false/);
 });
 

@@ -13,6 +13,8 @@ export type OperatorFlags = {
   tls: { serverCert: string; serverKey: string; clientCert: string };
   webhook: (ListenAddress & { cert: string; key: string }) | undefined;
   health: ListenAddress | undefined;
+  /** Whether only the holder of the lease keeps Roles current. */
+  elect: boolean;
   /** Flags that were given and have no effect. */
   ignored: string[];
 };
@@ -35,13 +37,7 @@ const FLAGS = {
 } as const;
 
 /** Of the Go plugin's program; they are accepted so that its deployments run our image. */
-const WITHOUT_EFFECT = [
-  'metrics-bind-address',
-  'metrics-secure',
-  'enable-http2',
-  'leader-elect',
-  'plugin-path',
-] as const;
+const WITHOUT_EFFECT = ['metrics-bind-address', 'metrics-secure', 'enable-http2', 'plugin-path'] as const;
 
 /** Reads the flags. Throws InvalidInputError naming the flag that is unknown, missing or malformed. */
 export function readOperatorFlags(args: readonly string[]): OperatorFlags {
@@ -70,6 +66,7 @@ export function readOperatorFlags(args: readonly string[]): OperatorFlags {
       values['health-probe-bind-address'] === '0'
         ? undefined
         : readAddress('--health-probe-bind-address', values['health-probe-bind-address']),
+    elect: values['leader-elect'] === true,
     ignored: WITHOUT_EFFECT.filter((name) => isOn(values[name])).map((name) => `--${name}`),
   };
 }

@@ -1,37 +1,28 @@
-// The API server as the operator process uses it: the only file that knows the generated client.
-import { isIPv6 } from 'node:net';
-import { join } from 'node:path';
-import {
-  ApiException,
-  CustomObjectsApi,
-  createConfiguration,
-  KubeConfig,
-  ServerConfiguration,
-} from '@kubernetes/client-node';
-import { InvalidInputError, messageOf, PreconditionError } from '../api/errors.ts';
+// The API server as the operator process uses it, by the generated client.
+import { ApiException, PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
+import { messageOf, PreconditionError } from '../api/errors.ts';
+import type { Cluster } from '../api/kube.ts';
 import { OBJECTSTORE_GROUP, OBJECTSTORE_PLURAL, OBJECTSTORE_VERSION } from '../api/names.ts';
 import { KubeError } from '../api/wire/kube-http.ts';
 import type { AccessPort } from './access.ts';
+import type { FeedObject, Informer } from './feed.ts';
+import { type KubeAccess, kubeAccess, type OperatorKubeOptions, type Resource } from './kube-config.ts';
+import { createInformer } from './kube-informer.ts';
+import type { LeasePort } from './lease.ts';
 import { MissingObjectError, type StoreReads } from './reads.ts';
+import { LABEL_ROLE_CLUSTER, type Role } from './role.ts';
+import type { ControllerPort, StoreDocument } from './store-controller.ts';
 
-export type OperatorKubeOptions = {
-  /** A kubeconfig file; without it the service account of the Pod is used. */
-  kubeconfig: string | undefined;
-  host: string;
-  port: number;
-  /** Holds `ca.crt` and `token`; the token is read again as it rotates. */
-  serviceAccountFolder: string;
-  cnpgGroup: string;
-  cnpgVersion: string;
-};
+export type ClusterDocument = Cluster & FeedObject;
 
-/** One request, from start to end. A hook may take 30 s, and the operator gives loading the plugins 5 s (§2.3). */
-const TIMEOUT_MS = 10_000;
-
-/** The package exports the types of its middleware only inside others. */
-type Middleware = NonNullable<NonNullable<Parameters<typeof createConfiguration>[0]>['promiseMiddleware']>[number];
-
-type Resource = { group: string; version: string; plural: string; kind: string };
+export type OperatorKube = StoreReads &
+  AccessPort &
+  ControllerPort & {
+    leases: LeasePort;
+    /** Informers of all namespaces; nothing is asked before they are started. */
+    storeInformer(): Informer<StoreDocument>;
+    clusterInformer(): Informer<ClusterDocument>;
+  };
 
 const STORES = {
   group: OBJECTSTORE_GROUP,
@@ -39,6 +30,7 @@ const STORES = {
   plural: OBJECTSTORE_PLURAL,
   kind: 'ObjectStore',
 };
+const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' };
 const RBAC = { group: 'rbac.authorization.k8s.io', version: 'v1' };
 const ACCESS = {
   Role: { ...RBAC, plural: 'roles', kind: 'Role' },
@@ -49,41 +41,78 @@ const ACCESS = {
  * Makes the client; nothing is asked before the first call. Throws InvalidInputError when the kubeconfig is not usable.
  * Calls throw MissingObjectError, PreconditionError when the API server forbids them, and KubeError otherwise.
  */
-export function createOperatorKube(options: OperatorKubeOptions): StoreReads & AccessPort {
-  const api = createApi(options);
+export function createOperatorKube(options: OperatorKubeOptions): OperatorKube {
+  const access: KubeAccess = kubeAccess(options);
+  const { api } = access;
   const clusters = { group: options.cnpgGroup, version: options.cnpgVersion, plural: 'clusters', kind: 'Cluster' };
 
   return {
+    storeInformer: () => createInformer<StoreDocument>(access, STORES),
+    clusterInformer: () => createInformer<ClusterDocument>(access, clusters),
+    leases: {
+      find: async (namespace, name) => unlessMissing(read(LEASES, namespace, name)),
+      create: (lease) => create(LEASES, lease),
+      replace: (lease) => replace(LEASES, lease),
+    },
+    labelledRoles: (namespace) => list<Role>(ACCESS.Role, namespace, LABEL_ROLE_CLUSTER),
+    replaceRole: (role) => replace(ACCESS.Role, role),
+    clusters: (namespace) => list<Cluster>(clusters, namespace),
+    async annotate(cluster, annotations) {
+      const { namespace = '', name } = cluster.metadata;
+      const body = { metadata: { annotations } };
+      await call('patch', clusters, { namespace, name }, (to) =>
+        api.patchNamespacedCustomObject(
+          { ...to, name, body },
+          setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
+        ),
+      );
+    },
     objectStore: (namespace, name) => read(STORES, namespace, name),
     cluster: (namespace, name) => read(clusters, namespace, name),
-    async find(kind, namespace, name) {
-      try {
-        return await read(ACCESS[kind], namespace, name);
-      } catch (error) {
-        if (error instanceof MissingObjectError) return undefined;
-        throw error;
-      }
-    },
-    create: (object) =>
-      unlessConflict(() =>
-        call('create', ACCESS[object.kind], object.metadata, (to) =>
-          api.createNamespacedCustomObject({ ...to, body: object }),
-        ),
-      ),
-    replace: (object) =>
-      unlessConflict(() =>
-        call('update', ACCESS[object.kind], object.metadata, (to) =>
-          api.replaceNamespacedCustomObject({ ...to, name: object.metadata.name, body: object }),
-        ),
-      ),
+    find: (kind, namespace, name) => unlessMissing(read(ACCESS[kind], namespace, name)),
+    create: (object) => create(ACCESS[object.kind], object),
+    replace: (object) => replace(ACCESS[object.kind], object),
   };
+
+  function create(resource: Resource, object: Named): Promise<boolean> {
+    return unlessConflict(() =>
+      call('create', resource, object.metadata, (to) => api.createNamespacedCustomObject({ ...to, body: object })),
+    );
+  }
+
+  function replace(resource: Resource, object: Named): Promise<boolean> {
+    const { name } = object.metadata;
+    return unlessConflict(() =>
+      call('update', resource, object.metadata, (to) =>
+        api.replaceNamespacedCustomObject({ ...to, name, body: object }),
+      ),
+    );
+  }
+
+  async function list<T>(resource: Resource, namespace: string, labelSelector?: string): Promise<T[]> {
+    const selector = labelSelector === undefined ? {} : { labelSelector };
+    const { items } = await call('list', resource, { namespace, name: '' }, (to) =>
+      api.listNamespacedCustomObject({ ...to, ...selector }),
+    );
+    return items;
+  }
 
   function read(resource: Resource, namespace: string, name: string) {
     return call('read', resource, { namespace, name }, (to) => api.getNamespacedCustomObject({ ...to, name }));
   }
 }
 
+type Named = { metadata: { namespace: string; name: string } };
 type Place = { group: string; version: string; plural: string; namespace: string };
+
+async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof MissingObjectError) return undefined;
+    throw error;
+  }
+}
 
 /** What the client answers is typed by nobody: the API server has checked it against the schema of its kind. */
 async function call<T>(
@@ -138,51 +167,4 @@ function reasonOf(error: unknown): string {
     // No Status object: a proxy answered.
   }
   return error.code === 401 ? 'the API server does not accept our token' : 'refused without a reason';
-}
-
-function createApi(options: OperatorKubeOptions): CustomObjectsApi {
-  const config = new KubeConfig();
-  loadConfig(config, options);
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) {
-    throw new InvalidInputError('KUBECONFIG', options.kubeconfig, 'its current context must name one of its clusters');
-  }
-  return new CustomObjectsApi(
-    createConfiguration({
-      baseServer: new ServerConfiguration(cluster.server, {}),
-      authMethods: { default: config },
-      promiseMiddleware: [LIMIT],
-    }),
-  );
-}
-
-const LIMIT: Middleware = {
-  async pre(context) {
-    context.setSignal(AbortSignal.timeout(TIMEOUT_MS));
-    return context;
-  },
-  post: async (context) => context,
-};
-
-function loadConfig(config: KubeConfig, options: OperatorKubeOptions): void {
-  if (options.kubeconfig !== undefined) {
-    try {
-      config.loadFromFile(options.kubeconfig);
-      return;
-    } catch (error) {
-      const advice = `cannot be used as a kubeconfig: ${messageOf(error)}`;
-      throw new InvalidInputError('KUBECONFIG', options.kubeconfig, advice, { cause: error });
-    }
-  }
-  const host = isIPv6(options.host) ? `[${options.host}]` : options.host;
-  const folder = options.serviceAccountFolder;
-  config.loadFromClusterAndUser(
-    {
-      name: 'in-cluster',
-      server: `https://${host}:${options.port}`,
-      caFile: join(folder, 'ca.crt'),
-      skipTLSVerify: false,
-    },
-    { name: 'service-account', authProvider: { name: 'tokenFile', config: { tokenFile: join(folder, 'token') } } },
-  );
 }

@@ -6,8 +6,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../api/kube.ts';
 import { PLUGIN_NAME } from '../api/names.ts';
 import { PluginCapability_Service_Type as Service } from '../api/proto/gen/identity.ts';
@@ -69,6 +69,15 @@ test('the operator process serves the whole handshake, prepares a Cluster, and i
   await operator.reconcile(CLUSTER);
   assert.equal(kube.get('Role', 'orders-barman-cloud').kind, 'Role');
 
+  await child.linesUntil('this replica leads');
+  const keys = { accessKeyId: { name: 'late-keys', key: 'id' }, secretAccessKey: { name: 'late-keys', key: 'key' } };
+  await kube.apply({
+    ...STORE,
+    spec: { ...STORE.spec, configuration: { destinationPath: 's3://backups/', s3Credentials: keys } },
+  });
+  await child.linesUntil('the Role follows the changed ObjectStore');
+  assert.match(JSON.stringify(kube.get('Role', 'orders-barman-cloud')), /late-keys/);
+
   const { pod } = await operator.createPod(CLUSTER, instancePod(CLUSTER, { serial: 1, major: 18 }));
   const sidecar = pod.spec.initContainers?.at(-1);
   assert.equal(sidecar?.image, IMAGE);
@@ -88,6 +97,8 @@ test('the operator process serves the whole handshake, prepares a Cluster, and i
   operator.close();
   child.process.kill('SIGTERM');
   assert.deepEqual(await child.ended, [0, null]);
+  const lease = kube.get('Lease', '822e3f5c.cnpg.io') as unknown as { spec: { holderIdentity: string } };
+  assert.equal(lease.spec.holderIdentity, '', 'the lease is given back');
 });
 
 test('a missing image and an unusable certificate end the process with one line that says so', async (t) => {
@@ -118,15 +129,15 @@ function startOperator(t: TestContext, args: string[], env: Record<string, strin
     ended: once(process_, 'close'),
     /** Everything logged until the message appears. */
     async linesUntil(message: string): Promise<Line[]> {
-      const lines: Line[] = [];
-      for await (const text of createInterface(process_.stderr)) {
-        if (!text.startsWith('{')) throw new Error(`the process said: ${text}`);
-        const line: Line = JSON.parse(text);
-        lines.push(line);
-        if (line.msg === message) break;
+      for (;;) {
+        const texts = child.output.split('\n').slice(0, -1);
+        const lines = texts.map((text): Line => {
+          if (!text.startsWith('{')) throw new Error(`the process said: ${text}`);
+          return JSON.parse(text);
+        });
+        if (lines.some(({ msg }) => msg === message)) return lines;
+        await delay(10);
       }
-      process_.stderr.resume();
-      return lines;
     },
   };
   process_.stderr.on('data', (chunk) => {

@@ -1,5 +1,6 @@
 // Composition root of the operator process: the CNPG-I door, and the admission door when it is asked for.
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { InvalidInputError, messageOf } from '../api/errors.ts';
 import { CNPG_GROUP, CNPG_VERSION } from '../api/names.ts';
 import { type Environment, PORT_LIMITS, readSettings } from '../api/wire/env.ts';
@@ -13,7 +14,7 @@ import { startHealthServer } from './health.ts';
 import { identityService } from './identity.ts';
 import type { InjectionSettings } from './inject.ts';
 import { lifecycleService } from './lifecycle.ts';
-import { cacheReads, type StoreReads } from './reads.ts';
+import { cacheReads, liveReads, type StoreReads } from './reads.ts';
 import { reconcilerService } from './reconciler.ts';
 
 /** The operator gives every call 30 s (cnpg-i-contract.md §2.2). */
@@ -21,7 +22,8 @@ const STOP_GRACE_MS = 30_000;
 
 /**
  * Starts the operator process; every door is open when the promise resolves. Throws InvalidInputError naming the flag,
- * the variable or the file that is missing or malformed, before anything listens. Nothing is asked of the API server.
+ * the variable or the file that is missing or malformed, before anything listens. The API server may be out of reach: hooks ask
+ * for themselves what is not known yet.
  */
 export async function runOperator(args: readonly string[], env: Environment): Promise<Running> {
   const flags = readOperatorFlags(args);
@@ -33,8 +35,10 @@ export async function runOperator(args: readonly string[], env: Environment): Pr
 
   // The generated client takes a second to load: complaints about flags and files come before.
   const { createOperatorKube } = await import('./kube.ts');
+  const { followObjects } = await import('./follow.ts');
   const kube = createOperatorKube(settings.kube);
-  const reads = cacheReads(kube);
+  const live = await followObjects(kube, log);
+  const reads = liveReads(live, cacheReads(kube));
   const { injection } = settings;
   const { version } = release;
   const services = [
@@ -44,7 +48,7 @@ export async function runOperator(args: readonly string[], env: Environment): Pr
     healthService(),
   ];
 
-  const open: Running[] = [];
+  const open: Running[] = [live];
   const stop = async (): Promise<void> => {
     await Promise.all(open.map((door) => door.stop()));
   };
@@ -52,6 +56,9 @@ export async function runOperator(args: readonly string[], env: Environment): Pr
     const door = await startGrpcServer({ services, address: flags.server, credentials, log });
     open.push({ stop: () => door.stop(STOP_GRACE_MS) });
     if (flags.webhook && webhookTls) open.push(await openWebhook(flags.webhook, webhookTls, reads, injection, log));
+    open.push(
+      live.control({ elect: flags.elect, namespace: await ownNamespace(settings.kube.serviceAccountFolder), log }),
+    );
     // Last: who is told that we are ready finds all doors open.
     if (flags.health) open.push(await startHealthServer(flags.health, log));
   } catch (error) {
@@ -60,6 +67,15 @@ export async function runOperator(args: readonly string[], env: Environment): Pr
   }
   log.info({ version, sidecarImage: injection.sidecarImage }, 'operator process started');
   return { stop };
+}
+
+/** Where the lease is; undefined outside of a cluster. */
+async function ownNamespace(serviceAccountFolder: string): Promise<string | undefined> {
+  try {
+    return (await readFile(join(serviceAccountFolder, 'namespace'), 'utf8')).trim() || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function openWebhook(

@@ -2,6 +2,7 @@
 import { PreconditionError } from '../api/errors.ts';
 import type { Cluster } from '../api/kube.ts';
 import type { ObjectStore } from '../api/objectstore.ts';
+import type { Feed, FeedObject } from './feed.ts';
 
 /** Both reads throw MissingObjectError for an object that is positively not there. */
 export type StoreReads = {
@@ -34,6 +35,25 @@ export async function readStores(
 ): Promise<Map<string, ObjectStore>> {
   const stores = await Promise.all(names.map((name) => reads.objectStore(namespace, name)));
   return new Map(stores.map((store, index) => [names[index] ?? store.metadata.name, store]));
+}
+
+/** The live copies that reads go to first. */
+export type LiveCopies = {
+  stores: Pick<Feed<ObjectStore & FeedObject>, 'isLive' | 'get'>;
+  clusters: Pick<Feed<Cluster & FeedObject>, 'isLive' | 'get'>;
+};
+
+/**
+ * Reads from the live copies. What they do not know, or while they are not live, is asked of `direct`: an object may have
+ * been made a moment ago.
+ */
+export function liveReads({ stores, clusters }: LiveCopies, direct: StoreReads): StoreReads {
+  return {
+    objectStore: async (namespace, name) =>
+      (stores.isLive() ? stores.get(namespace, name) : undefined) ?? direct.objectStore(namespace, name),
+    cluster: async (namespace, name) =>
+      (clusters.isLive() ? clusters.get(namespace, name) : undefined) ?? direct.cluster(namespace, name),
+  };
 }
 
 /** Age of the Go plugin's cache (objectstore-and-injection.md §9.3). */

@@ -25,6 +25,7 @@ export type KubeApi = {
   /** Creates or updates as `kubectl apply` does, through the doors; throws Denied when one refuses. */
   apply(object: KubeObject, namespace?: string): Promise<{ object: KubeObject; created: boolean; warnings: string[] }>;
   get(kind: string, name: string, namespace?: string): KubeObject;
+  remove(kind: string, name: string, namespace?: string): void;
   /** Writes the status of a stored object, as the operator does. */
   setStatus(kind: string, name: string, status: unknown, namespace?: string): KubeObject;
   /** Fills a folder with token, ca.crt and namespace. */
@@ -78,6 +79,9 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
     addDoor: (door) => doors.push(door),
     apply,
     get: (kind, name, namespace = home) => objects.get(resourceOf(kind), namespace, name),
+    remove(kind, name, namespace = home) {
+      objects.remove(resourceOf(kind), namespace, name);
+    },
     setStatus(kind, name, status, namespace = home) {
       const resource = resourceOf(kind);
       return objects.replace(resource, namespace, { metadata: { name }, status }, 'status');

@@ -1,0 +1,168 @@
+// What follows from a change of an ObjectStore: the Roles that grant it are kept current, and the Clusters whose Pods it
+// shapes are reconciled (objectstore-and-injection.md §7.2; the usage page: changes take effect at the next reconciliation).
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { messageOf, PreconditionError } from '../api/errors.ts';
+import type { Cluster } from '../api/kube.ts';
+import { ANNOTATION_SIDECAR_SETTINGS, OBJECTSTORE_PLURAL } from '../api/names.ts';
+import type { ObjectStore } from '../api/objectstore.ts';
+import { referencedStores, resolveParameters } from '../api/parameters.ts';
+import type { Log } from '../api/wire/log.ts';
+import type { Running } from '../api/wire/process.ts';
+import type { Feed, FeedObject } from './feed.ts';
+import { MissingObjectError, type StoreReads } from './reads.ts';
+import { type Role, rulesOf } from './role.ts';
+
+export type ControllerPort = {
+  /** Roles of a namespace that carry our label. */
+  labelledRoles(namespace: string): Promise<Role[]>;
+  /** False when it has changed since it was read. */
+  replaceRole(role: Role): Promise<boolean>;
+  clusters(namespace: string): Promise<Cluster[]>;
+  /** Sets one annotation. Throws PreconditionError where that is not allowed. */
+  annotate(cluster: Cluster, annotations: Record<string, string>): Promise<void>;
+};
+
+export type StoreDocument = ObjectStore & FeedObject;
+
+export type ControllerDeps = {
+  stores: Feed<StoreDocument>;
+  /** Always asks the API server. */
+  reads: Pick<StoreReads, 'objectStore'>;
+  port: ControllerPort;
+  log: Log;
+  /** First pause before work that failed is done again, ms; doubles. */
+  retryMs?: number;
+};
+
+const RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 300_000;
+/** How often somebody else may write a Role faster than we. */
+const ATTEMPTS = 5;
+
+type Work = { namespace: string; name: string; reshaped: boolean; failures: number };
+
+/**
+ * Follows changes from now on, beginning with every store that is known. One store at a time; work that fails is repeated
+ * with growing pauses, and a newer change of the same store takes its place.
+ */
+export function startStoreController(deps: ControllerDeps): Running {
+  const { stores, log, retryMs = RETRY_MS } = deps;
+  const waiting = new Map<string, Work>();
+  const stop = new AbortController();
+  let mayAnnotate = true;
+  let running: Promise<void> | undefined;
+  const timers = new Set<NodeJS.Timeout>();
+
+  const enqueue = (work: Work): void => {
+    if (stop.signal.aborted) return;
+    const key = `${work.namespace}/${work.name}`;
+    const before = waiting.get(key);
+    waiting.set(key, { ...work, reshaped: work.reshaped || before?.reshaped === true });
+    running ??= drain().finally(() => {
+      running = undefined;
+    });
+  };
+
+  async function drain(): Promise<void> {
+    for (const [key, work] of waiting) {
+      if (stop.signal.aborted) return;
+      waiting.delete(key);
+      try {
+        await keepRolesCurrent(deps, work);
+        if (work.reshaped && mayAnnotate) await nudgeClusters(work);
+      } catch (error) {
+        const { namespace, name } = work;
+        log.warn(
+          { namespace, store: name, error: messageOf(error) },
+          'a changed ObjectStore could not be followed yet',
+        );
+        const pauseMs = Math.min(LONGEST_RETRY_MS, retryMs * 2 ** work.failures);
+        const timer = setTimeout(() => {
+          timers.delete(timer);
+          enqueue({ ...work, failures: work.failures + 1 });
+        }, pauseMs);
+        timers.add(timer.unref());
+      }
+    }
+  }
+
+  async function nudgeClusters({ namespace, name }: Work): Promise<void> {
+    const value = digestOf(stores.get(namespace, name));
+    for (const cluster of await deps.port.clusters(namespace)) {
+      if (!usesStore(cluster, name)) continue;
+      try {
+        await deps.port.annotate(cluster, { [ANNOTATION_SIDECAR_SETTINGS]: value });
+        log.info(
+          { namespace, cluster: cluster.metadata.name, store: name },
+          'asked for the reconciliation of a Cluster',
+        );
+      } catch (error) {
+        if (error instanceof MissingObjectError || !(error instanceof PreconditionError)) throw error;
+        mayAnnotate = false;
+        log.info(`changed sidecar settings wait for the operator's next reconciliation: ${error.message}`);
+        return;
+      }
+    }
+  }
+
+  const leave = stores.onChange(({ object, was, removed }) => {
+    if (!removed && was !== undefined && was.metadata.generation === object.metadata.generation) return;
+    const { namespace = '', name } = object.metadata;
+    const reshaped = !removed && was !== undefined && digestOf(was) !== digestOf(object);
+    enqueue({ namespace, name, reshaped, failures: 0 });
+  });
+  for (const { metadata } of stores.all()) {
+    enqueue({ namespace: metadata.namespace ?? '', name: metadata.name, reshaped: false, failures: 0 });
+  }
+  return {
+    async stop() {
+      leave();
+      stop.abort();
+      for (const timer of timers) clearTimeout(timer);
+      await running;
+    },
+  };
+}
+
+/** Rules only: labels, owner and everything else of a Role are the Pre hook's. */
+async function keepRolesCurrent({ port, reads, log }: ControllerDeps, { namespace, name }: Work): Promise<void> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    let collided = false;
+    for (const role of await port.labelledRoles(namespace)) {
+      const granted = storesOf(role);
+      if (!granted.includes(name)) continue;
+      const found = await Promise.all(granted.map((store) => unlessMissing(reads.objectStore(namespace, store))));
+      const rules = rulesOf(found.filter((store) => store !== undefined));
+      if (isDeepStrictEqual(rules, role.rules)) continue;
+      if (!(await port.replaceRole({ ...role, rules }))) collided = true;
+      else log.info({ namespace, role: role.metadata.name, store: name }, 'the Role follows the changed ObjectStore');
+    }
+    if (!collided) return;
+  }
+  throw new Error(`the Roles that grant it changed ${ATTEMPTS} times while they were being written`);
+}
+
+async function unlessMissing(read: Promise<ObjectStore>): Promise<ObjectStore | undefined> {
+  try {
+    return await read;
+  } catch (error) {
+    if (error instanceof MissingObjectError) return undefined;
+    throw error;
+  }
+}
+
+function storesOf(role: Role): string[] {
+  return (role.rules ?? []).find(({ resources }) => resources.includes(OBJECTSTORE_PLURAL))?.resourceNames ?? [];
+}
+
+function usesStore(cluster: Cluster, name: string): boolean {
+  return referencedStores(resolveParameters(cluster)).includes(name);
+}
+
+/** Of what shapes a Pod: its sidecar's settings, and the CA that is mounted. */
+function digestOf(store: ObjectStore | undefined): string {
+  const { instanceSidecarConfiguration, configuration } = store?.spec ?? {};
+  const shape = JSON.stringify([instanceSidecarConfiguration, configuration?.endpointCA]);
+  return createHash('sha256').update(shape).digest('hex').slice(0, 16);
+}
