@@ -9,6 +9,7 @@ import { PreconditionError } from '../api/errors.ts';
 import type { Cluster } from '../api/kube.ts';
 import { ANNOTATION_SIDECAR_SETTINGS, PLUGIN_NAME } from '../api/names.ts';
 import { silentLog } from '../api/wire/log.ts';
+import type { Running } from '../api/wire/process.ts';
 import { type KubeApi, startKubeApi } from '../test/kube-api.ts';
 import { ensureAccess } from './access.ts';
 import { createFeed } from './feed.ts';
@@ -65,11 +66,13 @@ test('changed sidecar settings touch the Clusters that use the store, and no oth
   const { api, start } = await prepare(t);
   await api.apply({ ...cluster('quiet', ['other']) });
   await start();
+  const lookedAt = () => api.requests.filter((line) => line.includes('/roles?')).length;
+  await until(() => lookedAt() === 2);
   const annotationOf = (name: string) => api.get('Cluster', name).metadata.annotations?.[ANNOTATION_SIDECAR_SETTINGS];
   await api.apply(store('main', { secret: 'rotated' }));
-  await until(() => secretsOf(api).includes('rotated'));
+  await until(() => lookedAt() === 3 && secretsOf(api).includes('rotated'));
   await api.apply(store('main', { secret: 'rotated again' }));
-  await until(() => secretsOf(api).includes('rotated again'));
+  await until(() => lookedAt() === 4);
   assert.equal(annotationOf('orders'), undefined, 'the first change has been done with when the second is begun');
   await api.apply(store('main', { secret: 'rotated', logLevel: 'debug' }));
   await until(() => annotationOf('orders') !== undefined);
@@ -121,7 +124,9 @@ type Overrides = { port?: (kube: OperatorKube) => ControllerDeps['port']; log?: 
 async function prepare(t: TestContext) {
   const folder = await mkdtemp(join(tmpdir(), 'cellar-controller-'));
   const api = await startKubeApi({ namespace: 'shop' });
+  const followers: Running[] = [];
   t.after(async () => {
+    for (const follower of followers.reverse()) await follower.stop();
     await api.stop();
     await rm(folder, { recursive: true });
   });
@@ -139,10 +144,7 @@ async function prepare(t: TestContext) {
       const feed = createFeed(kube.storeInformer(), { plural: 'objectstores', isForbidden, log });
       const following = await feed.start();
       const controller = startStoreController({ stores: feed, reads: kube, port: port(kube), log, retryMs: 1 });
-      t.after(async () => {
-        await controller.stop();
-        await following.stop();
-      });
+      followers.push(following, controller);
     },
   };
 }

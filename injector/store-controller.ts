@@ -59,9 +59,7 @@ export function startStoreController(deps: ControllerDeps): Running {
     const key = `${work.namespace}/${work.name}`;
     const before = waiting.get(key);
     waiting.set(key, { ...work, reshaped: work.reshaped || before?.reshaped === true });
-    running ??= drain().finally(() => {
-      running = undefined;
-    });
+    running ??= drain();
   };
 
   async function drain(): Promise<void> {
@@ -85,6 +83,8 @@ export function startStoreController(deps: ControllerDeps): Running {
         timers.add(timer.unref());
       }
     }
+    // In the same turn as the last look at what waits: nothing can come in between and wait for nobody.
+    running = undefined;
   }
 
   async function nudgeClusters({ namespace, name }: Work): Promise<void> {
