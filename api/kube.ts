@@ -82,6 +82,8 @@ export type Cluster = {
   kind?: string;
   metadata: ObjectMeta & { name: string };
   spec: {
+    imageName?: string;
+    imageCatalogRef?: { major?: number };
     imagePullPolicy?: string;
     serviceAccountName?: string;
     plugins?: PluginStanza[];
@@ -99,6 +101,8 @@ export type Cluster = {
     timelineID?: number;
     systemID?: string;
     phase?: string;
+    image?: string;
+    pgDataImageInfo?: { image?: string; majorVersion?: number };
   };
 };
 

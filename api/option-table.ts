@@ -30,6 +30,7 @@ export type HonouredOptions = {
   noPartial?: boolean;
   host?: string;
   port?: number;
+  user?: string;
   dbname?: string;
   immediateCheckpoint?: boolean;
   jobs?: number;
@@ -84,7 +85,8 @@ export const OPTION_TABLE: readonly OptionRule[] = [
 
   ...compressions(WRITERS, { gzip: ['-z', '--gzip'], bzip2: ['-j', '--bzip2'], snappy: ['--snappy'], lz4: ['--lz4'] }),
   ...compressions(ARCHIVE, { xz: ['--xz'], zstd: ['--zstd'] }),
-  { names: ['--compression-level'], tools: ARCHIVE, takes: 'one', does: 'honour', note: noteLevel },
+  // For base backups it is ours: barman has no level there.
+  { names: ['--compression-level'], tools: WRITERS, takes: 'one', does: 'honour', note: noteLevel },
   ...tags('--tags', '--tag', WRITERS, 'tags'),
   ...tags('--history-tags', '--history-tag', ARCHIVE, 'historyTags'),
   {
@@ -111,7 +113,7 @@ export const OPTION_TABLE: readonly OptionRule[] = [
 
   text(['-h', '--host'], BACKUP, 'host'),
   wholeNumber(['-p', '--port'], BACKUP, 'port'),
-  ignored(['-U', '--user'], BACKUP, 'one', 'the plugin chooses the user'),
+  text(['-U', '--user'], BACKUP, 'user'),
   text(['-d', '--dbname'], BACKUP, 'dbname'),
   ignored(['-n', '--name'], BACKUP, 'one', 'the plugin names the backup'),
   flag(['--immediate-checkpoint'], BACKUP, 'immediateCheckpoint', {
@@ -155,7 +157,7 @@ function flag(names: string[], tools: readonly Tool[], key: KeyOf<boolean>, extr
   return { ...extra, names, tools, takes: 'nothing', does: 'honour', note };
 }
 
-type TextKey = 'sseKmsKeyId' | 'encryptionScope' | 'kmsKeyName' | 'awsProfile' | 'host' | 'dbname';
+type TextKey = 'sseKmsKeyId' | 'encryptionScope' | 'kmsKeyName' | 'awsProfile' | 'host' | 'user' | 'dbname';
 
 function text(names: string[], tools: readonly Tool[], key: TextKey, extra: Extra = {}): OptionRule {
   const note = (found: HonouredOptions, value: string) => {

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  compareSegments,
   formatLsn,
   hashDirectory,
+  historyName,
   isSegmentSize,
   nextSegment,
   offsetInSegment,
@@ -122,3 +124,25 @@ test('segments have sizes of powers of two from 1 MiB to 1 GiB, and no other', (
 function hex8(value: number): string {
   return value.toString(16).toUpperCase().padStart(8, '0');
 }
+
+test('segments are ordered by timeline, then by position, whatever the case of their names', () => {
+  const names = [
+    '000000010000000000000002',
+    '0000000100000001000000ff',
+    '0000000100000001000000FF.partial',
+    '0000000A0000000000000001',
+  ];
+  const parsed = names.map((name) => {
+    const position = parseWalName(name);
+    assert.ok(position !== undefined && position.kind !== 'history');
+    return position;
+  });
+  const order = parsed
+    .slice(1)
+    .map((position, index) => Math.sign(compareSegments(parsed[index] ?? position, position)));
+  assert.deepEqual(order, [-1, 0, -1]);
+});
+
+test('a history file is named by its timeline', () => {
+  assert.equal(historyName(0xab), '000000AB.history');
+});

@@ -42,6 +42,19 @@ export function segmentOf(timeline: number, lsn: bigint, segmentSizeBytes: numbe
   return hex8(timeline) + hex8(log) + hex8(segment);
 }
 
+/** Name of the file that says where a timeline comes from. */
+export function historyName(timeline: number): string {
+  return `${hex8(timeline)}.history`;
+}
+
+/** Where a segment lies: compared by number, whatever the case of its name. */
+export type SegmentPosition = { timeline: number; log: number; segment: number };
+
+/** Negative when `a` comes first: by timeline, then by position. */
+export function compareSegments(a: SegmentPosition, b: SegmentPosition): number {
+  return a.timeline - b.timeline || a.log - b.log || a.segment - b.segment;
+}
+
 /** Byte offset of an LSN in its segment. */
 export function offsetInSegment(lsn: bigint, segmentSizeBytes: number): number {
   return Number(lsn & 0xffffffffn) % segmentSizeBytes;

@@ -11,8 +11,13 @@ import { createKubeClient } from '../api/wire/kube.ts';
 import { createLogFromFlags, LOG_FLAGS, type Log } from '../api/wire/log.ts';
 import type { Running } from '../api/wire/process.ts';
 import release from '../package.json' with { type: 'json' };
-import { createBackupTaker } from './backup/take.ts';
+import { type BackupTaker, createBackupTaker } from './backup/take.ts';
 import { assertCodecs } from './codecs.ts';
+import { showingWindow } from './maintenance/after-backup.ts';
+import { createMaintenance, type Maintenance } from './maintenance/maintenance.ts';
+import { maintain } from './maintenance/round.ts';
+import { createWindowMetrics } from './maintenance/window-metrics.ts';
+import { createWindowReport } from './maintenance/window-report.ts';
 import { createRestorer } from './restore/run.ts';
 import { backupService } from './services/backup.ts';
 import { identityService, type SidecarKind } from './services/identity.ts';
@@ -50,13 +55,14 @@ export async function runSidecar(kind: SidecarKind, args: readonly string[], env
   await makeTemporaryFolder(settings.temporaryFolder, log);
   await assertCodecs();
 
-  const { services, archiver, walRestorer, events } = compose(kind, settings, env, log);
+  const { services, archiver, walRestorer, taker, maintenance, events } = compose(kind, settings, env, log);
   await walRestorer.start();
   const server = await startGrpcServer({
     services,
     address: { socket: join(settings.pluginsFolder, PLUGIN_NAME) },
     log,
   });
+  maintenance?.start();
   log.info(
     { version: release.version, namespace: settings.namespace, pod: settings.podName },
     `${kind} sidecar started`,
@@ -64,7 +70,9 @@ export async function runSidecar(kind: SidecarKind, args: readonly string[], env
   return {
     async stop() {
       archiver.hurry();
-      await server.stop(STOP_GRACE_MS);
+      // PostgreSQL is gone: a backup only keeps us from ending in time.
+      taker?.stop();
+      await Promise.all([server.stop(STOP_GRACE_MS), maintenance?.stop()]);
       await walRestorer.stop();
       await events.settled();
     },
@@ -90,8 +98,9 @@ type SidecarSettings = ReturnType<typeof readSidecarSettings>;
 /** Required settings are those of the Go plugin (objectstore-and-injection.md §9.1); CELLAR_* map container paths. */
 function readSidecarSettings(kind: SidecarKind, env: Environment) {
   const settings = readSettings(env);
-  if (kind === 'instance') settings.required('CLUSTER_NAME');
+  const clusterName = kind === 'instance' ? settings.required('CLUSTER_NAME') : '';
   return {
+    clusterName,
     namespace: settings.required('NAMESPACE'),
     podName: settings.required('POD_NAME'),
     spoolDirectory: settings.required('SPOOL_DIRECTORY'),
@@ -127,7 +136,15 @@ async function makeTemporaryFolder(folder: string, log: Log): Promise<void> {
   }
 }
 
-type Composition = { services: GrpcService[]; archiver: WalArchiver; walRestorer: WalRestorer; events: Events };
+type Composition = {
+  services: GrpcService[];
+  archiver: WalArchiver;
+  walRestorer: WalRestorer;
+  /** Of an instance. */
+  taker?: BackupTaker;
+  maintenance?: Maintenance;
+  events: Events;
+};
 
 function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment, log: Log): Composition {
   const { namespace, podName, pgdata, spoolDirectory, certificatesFolder } = settings;
@@ -154,8 +171,17 @@ function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment,
     pgdata,
     instanceName: podName,
     pluginVersion: version,
+    events,
     log,
   });
-  const instance = [backupService({ taker, instanceName: podName, log }), metricsService({ metrics: registry, log })];
-  return { services: [...shared, ...instance], archiver, walRestorer, events };
+  const { clusterName } = settings;
+  const windows = createWindowReport({ kube, namespace, show: createWindowMetrics(registry) });
+  const round = { kube, archives, windows, events, namespace, clusterName, podName, log };
+  const maintenance = createMaintenance({ round: (signal) => maintain(round, signal), log });
+  const shownTaker = { take: showingWindow({ archives, windows, log }, taker.take) };
+  const instance = [
+    backupService({ taker: shownTaker, instanceName: podName, log }),
+    metricsService({ metrics: registry, log }),
+  ];
+  return { services: [...shared, ...instance], archiver, walRestorer, taker, maintenance, events };
 }

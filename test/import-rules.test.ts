@@ -19,8 +19,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   'sidecar/stream': ['api', 'api/wire', 'sidecar/store/store.ts'],
   'sidecar/telemetry': ['api', 'api/wire'],
   'sidecar/wal': ['api', 'api/wire', ...storePort(), 'sidecar/stream', 'sidecar/telemetry'],
-  'sidecar/backup': ['api', 'api/wire', ...storePort(), 'sidecar/stream', 'sidecar/wal'],
+  'sidecar/backup': ['api', 'api/wire', ...storePort(), 'sidecar/stream', 'sidecar/telemetry', 'sidecar/wal'],
   'sidecar/restore': ['api', 'api/wire', ...storePort(), 'sidecar/stream', 'sidecar/wal', 'sidecar/backup'],
+  'sidecar/maintenance': ['api', 'api/wire', ...storePort(), 'sidecar/backup', 'sidecar/telemetry'],
   'sidecar/services': [
     'api',
     'api/wire',

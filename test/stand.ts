@@ -20,13 +20,16 @@ import { type Account, makeShortFolder, unprivilegedAccount } from './unprivileg
 export const BUCKET = 'backups';
 export const STORE = 'minio-store';
 
+/** s3rver, or another S3 server with keys of its own. */
+export type StandS3 = Pick<TestS3, 'endpoint' | 'accessKeyId' | 'secretAccessKey' | 'createBucket' | 'stop'>;
+
 export type Stand = {
   folder: string;
   account: Account;
   programs: PostgresPrograms;
   kubeApi: KubeApi;
   kubelet: Kubelet;
-  s3: TestS3;
+  s3: StandS3;
   cleanup: Cleanup;
   /** Replaces the ObjectStore's configuration; the sidecar sees it within 10 s. */
   configure(configuration: Partial<ObjectStoreConfiguration>): Promise<ObjectStore>;
@@ -47,7 +50,11 @@ const NAMESPACE = 'default';
 
 /** Starts store and API server; `endpoint` may put a proxy in front of the store. Undo with `cleanup.run`. */
 export async function startStand(
-  options: { postgresMajor?: number; endpoint?: (s3: string, cleanup: Cleanup) => Promise<string> } = {},
+  options: {
+    postgresMajor?: number;
+    endpoint?: (s3: string, cleanup: Cleanup) => Promise<string>;
+    startStore?: () => Promise<StandS3>;
+  } = {},
 ): Promise<Stand> {
   const cleanup = createCleanup();
   try {
@@ -59,7 +66,7 @@ export async function startStand(
     const programs = await findPostgres(account, folder, options.postgresMajor);
     const kubeApi = await startKubeApi({ namespace: NAMESPACE });
     cleanup.add(() => kubeApi.stop());
-    const s3 = await startS3();
+    const s3 = await (options.startStore ?? startS3)();
     cleanup.add(() => s3.stop());
     await s3.createBucket(BUCKET);
     const endpointURL = (await options.endpoint?.(s3.endpoint, cleanup)) ?? s3.endpoint;
@@ -140,7 +147,8 @@ export function clusterDocument(): Cluster & { metadata: { name: string; namespa
   };
 }
 
-function objectStore(configuration: Partial<ObjectStoreConfiguration>): ObjectStore {
+/** The ObjectStore that all processes of a stand are told of; its endpoint is to be given. */
+export function objectStore(configuration: Partial<ObjectStoreConfiguration>): ObjectStore {
   return {
     apiVersion: 'barmancloud.cnpg.io/v1',
     kind: 'ObjectStore',
@@ -160,7 +168,7 @@ function objectStore(configuration: Partial<ObjectStoreConfiguration>): ObjectSt
   };
 }
 
-function secret(s3: TestS3) {
+function secret(s3: StandS3) {
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
   const data = { ACCESS_KEY_ID: base64(s3.accessKeyId), ACCESS_SECRET_KEY: base64(s3.secretAccessKey) };
   return { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'minio', namespace: NAMESPACE }, data };

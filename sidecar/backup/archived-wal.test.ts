@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PreconditionError } from '../../api/errors.ts';
-import { silentLog } from '../../api/wire/log.ts';
+import { createLog, silentLog } from '../../api/wire/log.ts';
 import { FakeStorage, fakeArchive } from '../../test/fake-storage.ts';
-import { missingSegments, neededSegments, waitForSegments } from './archived-wal.ts';
+import { missingSegments, neededSegments, type WalWait, waitForSegments } from './archived-wal.ts';
 
 const SIGNAL = AbortSignal.timeout(30_000);
 const MIB16 = 16 * 1024 * 1024;
@@ -48,28 +48,73 @@ test('present is a whole segment in any encoding; neighbours that only look alik
   assert.deepEqual(storage.requests, [`list ${folder}`]);
 });
 
+test('a segment is found in every encoding, also where its partial form would do', async () => {
+  const name = '000000010000000000000004';
+  for (const form of ['', '.gz', '.snappy', '.xz', '.zst', '.partial', '.partial.zst']) {
+    const storage = new FakeStorage();
+    storage.plant(`${FOLDER}${name}${form}`, 'x');
+    const missing = await missingSegments(fakeArchive(storage), [[name, `${name}.partial`]], SIGNAL);
+    assert.deepEqual(missing, [], form);
+  }
+});
+
+const TWO = [['000000010000000000000002'], ['000000010000000000000003']];
+const FOLDER = 'backups/pg/wals/0000000100000000/';
+
 test('waiting ends when the segment arrives', async () => {
   const storage = new FakeStorage();
   let looks = 0;
   storage.before = () => {
     looks++;
-    if (looks === 3) storage.plant('backups/pg/wals/0000000100000000/000000010000000000000002.gz', 'x');
+    if (looks === 3) storage.plant(`${FOLDER}000000010000000000000002.gz`, 'x');
   };
-  const needed = [['000000010000000000000002']];
-  await waitForSegments({
-    archive: fakeArchive(storage),
-    needed,
-    signal: SIGNAL,
-    log: silentLog(),
-    limitMs: undefined,
-  });
+  await waitForSegments({ ...wait(storage), needed: TWO.slice(0, 1) });
   assert.ok(looks >= 3);
 });
 
-test('waiting beyond its limit names the segment', async () => {
-  const needed = [['000000010000000000000002']];
-  const archive = fakeArchive(new FakeStorage());
-  const waiting = waitForSegments({ archive, needed, signal: SIGNAL, log: silentLog(), limitMs: 0 });
-  const late = (error: unknown) => error instanceof PreconditionError && /000000010000000000000002/.test(error.message);
-  await assert.rejects(waiting, late);
+test('waiting beyond half an hour names the segment and who should have archived it', async () => {
+  for (const [archivedBy, hint] of [
+    ['this server', /WAL archiving is broken: pg_stat_archiver/],
+    ['the primary', /WAL archiving of the primary/],
+  ] as const) {
+    const { lines, clock, end } = await watched(archivedBy, () => undefined);
+    const late = (error: unknown) =>
+      error instanceof PreconditionError && /000000010000000000000002/.test(error.message) && hint.test(error.message);
+    await assert.rejects(end(), late);
+    assert.ok(clock.ms > 30 * 60_000 && clock.ms < 31 * 60_000, `${clock.ms} ms`);
+    assert.ok(lines.length >= 50 && lines.length <= 61, `${lines.length} lines`);
+    assert.match(lines[0] ?? '', new RegExp(`waiting until ${archivedBy} has archived the WAL`));
+  }
 });
+
+test('on a primary the limit begins anew with each segment, on a standby it does not', async () => {
+  for (const archivedBy of ['this server', 'the primary'] as const) {
+    const { end } = await watched(archivedBy, (storage, ms) => {
+      if (ms > 20 * 60_000) storage.plant(`${FOLDER}000000010000000000000002.gz`, 'x');
+      if (ms > 40 * 60_000) storage.plant(`${FOLDER}000000010000000000000003.gz`, 'x');
+    });
+    if (archivedBy === 'this server') await end();
+    else await assert.rejects(end(), /000000010000000000000003 did not reach/);
+  }
+});
+
+/** A wait on a clock that only sleeping moves; `each` runs before each look. */
+async function watched(archivedBy: WalWait['archivedBy'], each: (storage: FakeStorage, ms: number) => void) {
+  const storage = new FakeStorage();
+  const clock = { ms: 0 };
+  const lines: string[] = [];
+  storage.before = () => each(storage, clock.ms);
+  const log = createLog({ level: 'info', destination: { write: (line) => void lines.push(line) } });
+  const sleep = async (ms: number) => {
+    clock.ms += ms;
+  };
+  const waiting = waitForSegments({ ...wait(storage), log, archivedBy, clock: { now: () => clock.ms, sleep } });
+  // It has ended when the test judges it.
+  await waiting.catch(() => undefined);
+  return { clock, lines, end: () => waiting };
+}
+
+function wait(storage: FakeStorage) {
+  const archivedBy = 'this server' as const;
+  return { archive: fakeArchive(storage), needed: TWO, signal: SIGNAL, log: silentLog(), archivedBy };
+}

@@ -10,6 +10,8 @@ const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5000;
 const SAY_EVERY_MS = 30_000;
 
+const SEGMENT_NAME_LENGTH = 24;
+
 /** One segment: any of these names will do (a timeline may change while a standby is copied). */
 export type NeededSegment = readonly string[];
 
@@ -38,7 +40,10 @@ export function neededSegments(range: {
   return segments;
 }
 
-/** Those that are not in the archive, in any encoding we know; whole segments only. One listing for each folder. */
+/**
+ * Those that are not in the archive, in any encoding we know: whole segments, and partial ones where those are asked for by
+ * name. One listing for each folder.
+ */
 export async function missingSegments(
   archive: Archive,
   needed: readonly NeededSegment[],
@@ -49,7 +54,8 @@ export async function missingSegments(
   for (const [folder, names] of folders) {
     const [first = ''] = names;
     const wanted = new Set(names);
-    const last = `${folder}${names.at(-1)}~`;
+    // Behind every form of the last segment, also where its partial one is asked for: `X.partial` sorts before `X.snappy`.
+    const last = `${folder}${names.at(-1)?.slice(0, SEGMENT_NAME_LENGTH)}~`;
     // Listing starts after a key: a name without its last digit sorts before the name itself.
     for await (const { key } of archive.storage.list(folder, {
       signal,
@@ -74,30 +80,57 @@ export type WalWait = {
   needed: readonly NeededSegment[];
   signal: AbortSignal;
   log: Log;
-  /** Longest wait, ms; without it only the signal ends it. */
-  limitMs: number | undefined;
+  /** Who archives them: the server of this backup, or the primary of this standby. */
+  archivedBy: 'this server' | 'the primary';
+  clock?: WaitClock;
 };
 
-/** Waits until every needed segment is in the archive, and says what it waits for. Throws PreconditionError when late. */
+/** Milliseconds. */
+export type WaitClock = { now(): number; sleep(ms: number, signal: AbortSignal): Promise<void> };
+
+const CLOCK: WaitClock = {
+  now: () => performance.now(),
+  sleep: async (ms, signal) => {
+    await setTimeout(ms, undefined, { signal });
+  },
+};
+
+/** A segment is switched at the end of a backup and archived at once: half an hour without one means that nobody does. */
+const LIMIT_MS = 30 * 60_000;
+
+/**
+ * Waits until every needed segment is in the archive, and says what it waits for. Throws PreconditionError when late: on
+ * a standby, which cannot make anything happen, after the limit; on a primary after that long without one more segment,
+ * as a long queue of a slow archive is no reason to throw a backup away.
+ */
 export async function waitForSegments(wait: WalWait): Promise<void> {
-  const { archive, signal, log, limitMs } = wait;
-  const startedMs = performance.now();
+  const { archive, signal, log, archivedBy, clock = CLOCK } = wait;
+  let startedMs = clock.now();
   let needed = wait.needed;
   let saidMs = Number.NEGATIVE_INFINITY;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 1.5)) {
+    const before = needed.length;
     needed = await missingSegments(archive, needed, signal);
+    if (needed.length < before && archivedBy === 'this server') startedMs = clock.now();
     const [next] = needed;
     if (next === undefined) return;
-    const waitedMs = performance.now() - startedMs;
-    if (limitMs !== undefined && waitedMs > limitMs) {
-      throw new PreconditionError(`WAL segment ${next.join(' or ')} did not reach the archive ${archive.location}`, {
-        hint: 'look at the WAL archiving of the primary, then take another backup',
-      });
+    if (clock.now() - startedMs > LIMIT_MS) throw late(next, wait);
+    if (clock.now() - saidMs >= SAY_EVERY_MS) {
+      log.info({ segment: next[0], missing: needed.length }, `waiting until ${archivedBy} has archived the WAL`);
+      saidMs = clock.now();
     }
-    if (performance.now() - saidMs > SAY_EVERY_MS) {
-      log.info({ segment: next[0], missing: needed.length }, 'waiting until the WAL that the backup needs is archived');
-      saidMs = performance.now();
-    }
-    await setTimeout(pauseMs, undefined, { signal });
+    await clock.sleep(pauseMs, signal);
   }
+}
+
+function late(segment: NeededSegment, { archive, archivedBy }: WalWait): PreconditionError {
+  const minutes = LIMIT_MS / 60_000;
+  const hints = {
+    'this server': `WAL archiving is broken: pg_stat_archiver and the log of PostgreSQL say why`,
+    'the primary': 'look at the WAL archiving of the primary; its archive_timeout says how soon a segment is archived',
+  };
+  return new PreconditionError(
+    `WAL segment ${segment.join(' or ')} did not reach the archive ${archive.location} within ${minutes} minutes`,
+    { hint: `${hints[archivedBy]}; then take another backup` },
+  );
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StoreError } from '../../api/errors.ts';
 import { FakeStorage, fakeArchive } from '../../test/fake-storage.ts';
+import { serverKeys } from '../store/keys.ts';
 import { listBackups } from './catalog.ts';
 import { type BackupInfo, emptyBackupInfo, formatBackupInfo } from './info.ts';
 
@@ -17,6 +18,8 @@ test('broken, half and foreign folders are marked and never hide the others; ord
   plant(storage, 'endless', { ...DONE, endTime: undefined });
   storage.plant('backups/pg/base/half/data.tar.gz', 'x');
   storage.plant('backups/pg/base/broken/backup.info', 'nonsense');
+  storage.plant('backups/pg/base/readme.txt', 'nobody reads it');
+  storage.plant('backups/pg/base//backup.info', formatBackupInfo(DONE));
   const entries = await listBackups(fakeArchive(storage), SIGNAL);
   assert.deepEqual(
     entries.map(({ id, state }) => `${id} ${state}`),
@@ -32,6 +35,18 @@ test('more folders than are read at a time are all there', async () => {
     entries.map(({ id }) => id),
     Array.from({ length: 20 }, (_, index) => `b${index}`),
   );
+});
+
+test('no request has an empty path element, with and without a slash at the end of the destination', async () => {
+  for (const prefix of ['backups', 'backups/']) {
+    const storage = new FakeStorage();
+    plant(storage, 'a', DONE);
+    storage.plant('backups/pg/base//backup.info', formatBackupInfo(DONE));
+    const entries = await listBackups({ ...fakeArchive(storage), keys: serverKeys(prefix, 'pg') }, SIGNAL);
+    assert.equal(entries.length, 1);
+    const asked = storage.requests.map((request) => request.slice(request.indexOf(' ') + 1));
+    assert.deepEqual(asked, ['backups/pg/base/', 'backups/pg/base/a/backup.info']);
+  }
 });
 
 test('a store that refuses is an error, not an empty catalog', async () => {

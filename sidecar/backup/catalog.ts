@@ -36,7 +36,9 @@ export async function listBackups(archive: Archive, signal: AbortSignal, log?: L
     ids = [];
   };
   for await (const folder of archive.storage.listFolders(base, { signal })) {
-    ids.push(folder.slice(base.length, -1));
+    const id = folder.slice(base.length, -1);
+    // An object below `base//`: nobody's backup, and no key of it may be asked for.
+    if (id !== '') ids.push(id);
     if (ids.length === PARALLEL) await readAll();
   }
   await readAll();

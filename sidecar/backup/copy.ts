@@ -4,8 +4,12 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative } from 'node:path';
 import type { Archive } from '../store/archive.ts';
 import { dataRules, type TreeRules, tablespaceRules } from './exclusions.ts';
+import type { PageChecker } from './page-checksums/page-checker.ts';
+import type { PageChecks } from './page-checksums/page-checks.ts';
 import type { Progress } from './progress.ts';
+import { readAhead } from './read-ahead.ts';
 import type { ServerFacts } from './source.ts';
+import type { AddFileOptions, TarWriter } from './tar.ts';
 import type { StoredTar, TarTarget } from './tar-object.ts';
 import { openTarSeries, type TarSeries } from './tar-series.ts';
 import { orVanished, type TreeEntry, walkTree } from './tree.ts';
@@ -26,15 +30,18 @@ export type CopyPlan = {
   id: string;
   archive: Archive;
   target: TarTarget;
-  maxArchiveBytes: number;
+  /** A tar of which so much has left goes on in another one. */
+  splitBytes: number;
   pgdata: string;
   facts: ServerFacts;
+  /** Verifies pages on their way, where the cluster has checksums. */
+  pageChecks: PageChecks | undefined;
   progress: Progress;
 };
 
 /** Prepares a copy; nothing is opened before `copyTrees`. */
 export function prepareCopy(plan: CopyPlan): Copy {
-  const { id, archive, target, facts, progress } = plan;
+  const { id, archive, target, facts, pageChecks, progress } = plan;
   const { signal, codec } = target;
   const tars: StoredTar[] = [];
   const seconds = new Map<string, number>();
@@ -44,19 +51,25 @@ export function prepareCopy(plan: CopyPlan): Copy {
 
   const openSeries = (keyOf: (part: number) => string): TarSeries => {
     startedMs = performance.now();
-    open = openTarSeries(target, keyOf, plan.maxArchiveBytes);
+    open = openTarSeries(target, keyOf, plan.splitBytes);
     return open;
   };
-  const addTree = async (series: TarSeries, folder: string, rules: TreeRules, withRoot: boolean) => {
-    for await (const entry of walkTree(folder, rules, signal)) {
-      if (entry.path !== '' || withRoot) await addEntry(series, entry, progress);
+  /** `place`: where the folder is in PGDATA, with its final slash; empty for PGDATA itself. */
+  const addTree = async (series: TarSeries, folder: string, rules: TreeRules, place: string) => {
+    for await (const { entry, opened } of readAhead(walkTree(folder, rules, signal))) {
+      if (entry.path === '' && place !== '') continue;
+      const checker = entry.kind === 'file' ? pageChecks?.checkerFor(`${place}${entry.path}`, entry.source) : undefined;
+      await addEntry(series, entry, opened ?? entry.source, progress, checker);
     }
   };
   const copyTablespaces = async (): Promise<void> => {
     const rules = tablespaceRules(Math.floor(facts.version / 10_000));
     for (const { oid } of facts.tablespaces) {
       const series = openSeries((part) => archive.keys.tablespace(id, String(oid), part, codec.suffix));
-      await addTree(series, await realpath(join(root, 'pg_tblspc', String(oid))), rules, false);
+      const place = `pg_tblspc/${oid}/`;
+      // Dropped since PostgreSQL named it: an empty tar, and WAL replay drops it again.
+      const folder = await orVanished(realpath(join(root, place)));
+      if (folder !== undefined) await addTree(series, folder, rules, place);
       tars.push(...(await series.finish()));
       seconds.set(String(oid), (performance.now() - startedMs) / 1000);
     }
@@ -66,7 +79,7 @@ export function prepareCopy(plan: CopyPlan): Copy {
       root = await realpath(plan.pgdata);
       await copyTablespaces();
       const series = openSeries((part) => archive.keys.data(id, part, codec.suffix));
-      await addTree(series, root, dataRules(await treesInside(root, facts)), true);
+      await addTree(series, root, dataRules(await treesInside(root, facts)), '');
       await addFile(series, 'global/pg_control', join(root, 'global/pg_control'), progress, true);
       for (const { path, mayBeAbsent } of externalFiles(facts)) {
         await addFile(series, basename(path), path, progress, !mayBeAbsent);
@@ -85,24 +98,34 @@ export function prepareCopy(plan: CopyPlan): Copy {
   };
 }
 
-async function addEntry(series: TarSeries, entry: TreeEntry, progress: Progress): Promise<void> {
+type FileToAdd = Parameters<TarWriter['addFile']>[1];
+
+async function addEntry(
+  series: TarSeries,
+  entry: TreeEntry,
+  source: FileToAdd,
+  progress: Progress,
+  checker: PageChecker | undefined,
+): Promise<void> {
   // Names as barman spells them: `./` for the root and for files right below it, no `./` deeper.
   const name = entry.path.includes('/') || entry.kind === 'folder' ? entry.path || '.' : `./${entry.path}`;
   if (entry.kind === 'folder') await series.add((tar) => tar.addFolder(name, entry.stats));
   else if (entry.kind === 'symlink') await series.add((tar) => tar.addSymlink(name, entry.target, entry.stats));
-  else await addFile(series, name, entry.source, progress, false);
+  else await addFile(series, name, source, progress, false, checker?.inspect);
 }
 
 async function addFile(
   series: TarSeries,
   name: string,
-  source: string,
+  source: FileToAdd,
   progress: Progress,
   needed: boolean,
+  inspect?: AddFileOptions['inspect'],
 ): Promise<void> {
-  const sizeBytes = await series.add((tar) => tar.addFile(name, source));
+  const options = inspect === undefined ? {} : { inspect };
+  const sizeBytes = await series.add((tar) => tar.addFile(name, source, options));
   if (sizeBytes !== undefined) progress.add(sizeBytes, 1);
-  else if (needed) throw new Error(`${source} is needed for the backup, but is not there`);
+  else if (needed) throw new Error(`${name} is needed for the backup, but is not there`);
 }
 
 /** Tablespaces that lie inside PGDATA: they have tars of their own. */

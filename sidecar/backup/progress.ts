@@ -1,14 +1,27 @@
-// Says in the log, at a calm pace, how far a long piece of work has come.
+// How far a long piece of work has come: in the log at a calm pace, and readable at any time.
 import type { Log } from '../../api/wire/log.ts';
 
 const PACE_MS = 30_000;
 const MIB = 1024 * 1024;
+
+export type ProgressReport = {
+  files: number;
+  sizeBytes: number;
+  /** Since the start. */
+  bytesPerSecond: number;
+  /** Undefined where the total is not known. */
+  totalBytes: number | undefined;
+  /** An estimate; undefined where there is none yet. */
+  secondsLeft: number | undefined;
+};
 
 export type Progress = {
   readonly sizeBytes: number;
   readonly files: number;
   /** One more file, or a piece of one. */
   add(sizeBytes: number, files: number): void;
+  /** As of now. */
+  report(): ProgressReport;
   /** Ends the reports. */
   stop(): void;
 };
@@ -18,27 +31,22 @@ export function startProgress(log: Log, work: string, totalBytes: number | undef
   const startedMs = performance.now();
   let sizeBytes = 0;
   let files = 0;
-  const timer = setInterval(() => {
-    const seconds = (performance.now() - startedMs) / 1000;
-    const rate = sizeBytes / seconds;
-    const known = totalBytes !== undefined && totalBytes > 0 && rate > 0;
-    log.info(
-      {
-        files,
-        mebibytes: Math.round(sizeBytes / MIB),
-        mebibytesPerSecond: Number((rate / MIB).toFixed(1)),
-        ...(known
-          ? {
-              percent: Math.min(100, Math.round((100 * sizeBytes) / totalBytes)),
-              secondsLeft: Math.round(Math.max(0, totalBytes - sizeBytes) / rate),
-            }
-          : {}),
-      },
-      `${work}: going on`,
-    );
-  }, paceMs);
+  const report = (): ProgressReport => {
+    const bytesPerSecond = (1000 * sizeBytes) / Math.max(1, performance.now() - startedMs);
+    const leftBytes = totalBytes === undefined ? undefined : Math.max(0, totalBytes - sizeBytes);
+    const known = leftBytes !== undefined && bytesPerSecond > 0;
+    return {
+      files,
+      sizeBytes,
+      bytesPerSecond,
+      totalBytes,
+      secondsLeft: known ? leftBytes / bytesPerSecond : undefined,
+    };
+  };
+  const timer = setInterval(() => log.info(factsOf(report()), `${work}: going on`), paceMs);
   timer.unref();
   return {
+    report,
     get sizeBytes() {
       return sizeBytes;
     },
@@ -52,6 +60,20 @@ export function startProgress(log: Log, work: string, totalBytes: number | undef
     stop() {
       clearInterval(timer);
     },
+  };
+}
+
+function factsOf({ files, sizeBytes, bytesPerSecond, totalBytes, secondsLeft }: ProgressReport) {
+  return {
+    files,
+    mebibytes: Math.round(sizeBytes / MIB),
+    mebibytesPerSecond: Number((bytesPerSecond / MIB).toFixed(1)),
+    ...(totalBytes === undefined || secondsLeft === undefined
+      ? {}
+      : {
+          percent: Math.min(100, Math.round((100 * sizeBytes) / Math.max(1, totalBytes))),
+          secondsLeft: Math.round(secondsLeft),
+        }),
   };
 }
 

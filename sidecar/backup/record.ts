@@ -5,6 +5,7 @@ import { PLUGIN_NAME } from '../../api/names.ts';
 import { offsetInSegment, parseLsn, segmentOf } from '../../api/wal-name.ts';
 import type { Archive } from '../store/archive.ts';
 import type { BackupInfo } from './info.ts';
+import type { DamageReport } from './page-checksums/damage-ledger.ts';
 import type { PythonValue } from './python-literal.ts';
 import type { BackupPoint, BackupStop, ServerFacts } from './source.ts';
 
@@ -76,12 +77,14 @@ export function copyStats(totalSeconds: number, workers: number, secondsOfTrees:
   ]);
 }
 
-/** Keys of the Go plugin, which its catalog maintenance reads, then ours: where the backup really went. */
+/** Keys of the Go plugin, which its catalog maintenance reads, then ours: where the backup really went, and its damage. */
 export function backupMetadata(facts: {
   info: BackupInfo;
   cluster: Cluster;
   archive: Archive;
   pluginVersion: string;
+  /** Undefined where pages were not verified. */
+  damage: DamageReport | undefined;
 }): Record<string, string> {
   return {
     timeline: String(facts.info.timeline ?? ''),
@@ -93,5 +96,6 @@ export function backupMetadata(facts: {
     location: facts.archive.location,
     objectStore: facts.archive.objectStore.metadata.name,
     serverName: facts.archive.serverName,
+    ...(facts.damage === undefined ? {} : { damagedBlocks: String(facts.damage.total) }),
   };
 }

@@ -4,9 +4,8 @@ import pg from 'pg';
 import { CancelledError, messageOf, PreconditionError } from '../../api/errors.ts';
 import type { Log } from '../../api/wire/log.ts';
 import type { Tablespace } from './info.ts';
+import { clientConfig, type PostgresAddress } from './postgres-address.ts';
 import { type Micros, parseTimestamp } from './timestamp.ts';
-
-export type PostgresAddress = { host: string; port: number; user: string; database: string };
 
 export type ServerFacts = {
   /** `server_version_num`, 180004. */
@@ -15,6 +14,9 @@ export type ServerFacts = {
   pgdata: string;
   systemId: string;
   segmentSizeBytes: number;
+  /** `block_size`, and the blocks in one file of a relation: `segment_size`. */
+  blockSizeBytes: number;
+  segmentBlocks: number;
   dataChecksums: string;
   summarizeWal: string | undefined;
   configFile: string;
@@ -32,6 +34,10 @@ export type BackupStop = BackupPoint & { label: string; tablespaceMap: string };
 
 export type BackupSource = {
   facts(): Promise<ServerFacts>;
+  /** The server's `postmaster.pid`; undefined without the privilege to read it. */
+  postmaster(): Promise<string | undefined>;
+  /** As of now. */
+  tablespaces(): Promise<Tablespace[]>;
   /** Returns after the checkpoint; `fast` asks for it at once, otherwise it is spread as checkpoints are. */
   start(label: string, fast: boolean): Promise<BackupPoint>;
   /** Ends the backup. Does not wait for the archive: we look into it ourselves. */
@@ -58,7 +64,7 @@ export async function connectSource(options: {
   const { postgres, signal, log, onLost } = options;
   // Values stay text: a Date would lose the microseconds, a number the system identifier.
   const client = new pg.Client({
-    ...postgres,
+    ...(await clientConfig(postgres)),
     application_name: APPLICATION_NAME,
     types: { getTypeParser: () => (value: string) => value },
   });
@@ -73,10 +79,11 @@ export async function connectSource(options: {
   try {
     await client.connect();
   } catch (error) {
-    throw new PreconditionError(`cannot connect to PostgreSQL at ${postgres.host} port ${postgres.port}`, {
-      cause: error,
-      hint: `${messageOf(error)}; is PostgreSQL of this instance running?`,
-    });
+    const { host, port, user, database } = postgres;
+    throw new PreconditionError(
+      `cannot connect to PostgreSQL at ${host} port ${port}, database ${database}, as ${user}`,
+      { cause: error, hint: `${messageOf(error)}; is PostgreSQL of this instance running?` },
+    );
   }
   signal.addEventListener('abort', end);
   const ask = async (sql: string, values: string[] = []): Promise<Row> => {
@@ -94,6 +101,8 @@ export async function connectSource(options: {
     const version = Number(required(await ask("SELECT current_setting('server_version_num') AS version"), 'version'));
     return {
       facts: () => readFacts(version, ask, askAll, log),
+      postmaster: () => readPostmaster(ask, log),
+      tablespaces: () => readTablespaces(askAll),
       start: (label, fast) => start(version, label, fast, ask),
       stop: () => stop(version, ask),
       markEnd: (restorePoint) => markEnd(restorePoint, ask, log),
@@ -116,6 +125,8 @@ async function prepareSession(ask: Ask): Promise<void> {
   await ask('SET idle_session_timeout = 0');
   await ask('SET statement_timeout = 0');
   await ask('SET lock_timeout = 0');
+  // Since PostgreSQL 17; it would end the wait for a spread checkpoint, and the session with it.
+  await ask("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'");
   await ask("SET client_connection_check_interval = '5s'");
 }
 
@@ -158,6 +169,8 @@ async function readFacts(
     `SELECT current_setting('data_directory') AS pgdata, current_setting('data_checksums') AS checksums,
        ${version >= 170_000 ? "current_setting('summarize_wal')" : 'NULL'} AS summarize,
        (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size') AS segment,
+       (SELECT setting FROM pg_settings WHERE name = 'block_size') AS block,
+       (SELECT setting FROM pg_settings WHERE name = 'segment_size') AS blocks,
        current_setting('config_file') AS config, current_setting('hba_file') AS hba,
        current_setting('ident_file') AS ident, pg_is_in_recovery() AS recovering,
        (SELECT system_identifier FROM pg_control_system()) AS systemid`,
@@ -166,30 +179,36 @@ async function readFacts(
     `SELECT DISTINCT sourcefile FROM pg_settings
      WHERE sourcefile IS NOT NULL AND sourcefile <> current_setting('config_file') ORDER BY sourcefile`,
   );
-  // A relative location is an in-place tablespace: an ordinary folder of PGDATA.
-  const tablespaces = await askAll(
-    `SELECT spcname AS name, oid, pg_tablespace_location(oid) AS location FROM pg_tablespace
-     WHERE pg_tablespace_location(oid) LIKE '/%' ORDER BY oid`,
-  );
   return {
     version,
     inRecovery: row.recovering === 't',
     pgdata: required(row, 'pgdata'),
     systemId: required(row, 'systemid'),
     segmentSizeBytes: Number(required(row, 'segment')),
+    blockSizeBytes: Number(required(row, 'block')),
+    segmentBlocks: Number(required(row, 'blocks')),
     dataChecksums: required(row, 'checksums'),
     summarizeWal: row.summarize ?? undefined,
     configFile: required(row, 'config'),
     hbaFile: required(row, 'hba'),
     identFile: required(row, 'ident'),
     includedFiles: included.length === 0 ? undefined : included.map((file) => required(file, 'sourcefile')),
-    tablespaces: tablespaces.map((tablespace) => ({
-      name: required(tablespace, 'name'),
-      oid: Number(required(tablespace, 'oid')),
-      location: required(tablespace, 'location'),
-    })),
+    tablespaces: await readTablespaces(askAll),
     clusterSizeBytes: await clusterSize(ask, log),
   };
+}
+
+async function readTablespaces(askAll: (sql: string) => Promise<Row[]>): Promise<Tablespace[]> {
+  // A relative location is an in-place tablespace: an ordinary folder of PGDATA.
+  const tablespaces = await askAll(
+    `SELECT spcname AS name, oid, pg_tablespace_location(oid) AS location FROM pg_tablespace
+     WHERE pg_tablespace_location(oid) LIKE '/%' ORDER BY oid`,
+  );
+  return tablespaces.map((tablespace) => ({
+    name: required(tablespace, 'name'),
+    oid: Number(required(tablespace, 'oid')),
+    location: required(tablespace, 'location'),
+  }));
 }
 
 async function clusterSize(ask: Ask, log: Log): Promise<number | undefined> {
@@ -197,6 +216,16 @@ async function clusterSize(ask: Ask, log: Log): Promise<number | undefined> {
     return Number(required(await ask('SELECT sum(pg_tablespace_size(oid)) AS size FROM pg_tablespace'), 'size'));
   } catch (error) {
     log.debug({ error: messageOf(error) }, 'the size of the cluster is not known');
+    return undefined;
+  }
+}
+
+async function readPostmaster(ask: Ask, log: Log): Promise<string | undefined> {
+  try {
+    return required(await ask("SELECT pg_read_file('postmaster.pid') AS postmaster"), 'postmaster');
+  } catch (error) {
+    if (error instanceof CancelledError) throw error;
+    log.debug({ error: messageOf(error) }, 'which server answers is not known');
     return undefined;
   }
 }

@@ -1,17 +1,20 @@
 // Taking a backup of a real server, and everything that can end it early.
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { CancelledError, ConflictError, PreconditionError } from '../../api/errors.ts';
+import { crc32 } from 'node:zlib';
+import { CancelledError, ConflictError, CorruptError, PreconditionError, StoreError } from '../../api/errors.ts';
 import type { Backup, Cluster } from '../../api/kube.ts';
 import { PLUGIN_NAME } from '../../api/names.ts';
-import { silentLog } from '../../api/wire/log.ts';
+import { createLog, type Log, silentLog } from '../../api/wire/log.ts';
 import { FakeStorage, fakeArchives } from '../../test/fake-storage.ts';
 import { findPostgres, initDatabase, type Postgres, startPostgres } from '../../test/postgres.ts';
 import { makeShortFolder, unprivilegedAccount } from '../../test/unprivileged.ts';
+import { type Events, NO_EVENTS } from '../telemetry/events.ts';
 import { type BackupInfo, parseBackupInfo } from './info.ts';
-import { type BackupTaker, createBackupTaker } from './take.ts';
+import { type BackupManifest, parseManifest } from './manifest.ts';
+import { type BackupProgress, type BackupTaker, createBackupTaker } from './take.ts';
 
 let folder = '';
 let pgdata = '';
@@ -47,19 +50,32 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('DONE is the last word, after every tar and a look for the WAL', async () => {
+test('DONE is the last word, after every tar, a look at each and a look for the WAL', async () => {
   const storage = makeStorage();
   const startedMs = Date.now();
   const taken = await taker(storage).take(request());
   const base = `backups/pg/base/${taken.id}/`;
   assert.match(taken.id, /^\d{8}T\d{6}$/);
   assert.equal(taken.name, `backup-${taken.id.replace('T', '')}`);
-  assert.equal(storage.requests.at(-1), `put ${base}backup.info`);
-  assert.match(storage.requests.at(-2) ?? '', /^list backups\/pg\/wals\//);
+  const { requests } = storage;
+  const manifest = `put ${base}annotations/cellar.json`;
+  assert.match(requests.at(-3) ?? '', /^list backups\/pg\/wals\//);
+  assert.deepEqual(requests.slice(-2), [manifest, `put ${base}backup.info`]);
+  assert.ok(requests.indexOf(manifest) < requests.indexOf(`multipart ${base}data.tar`), 'before the first upload');
+  assert.ok(requests.lastIndexOf(`head ${base}data.tar`) > requests.indexOf(`multipart ${base}data.tar#complete`));
   assert.deepEqual([...storage.objects.keys()].filter((key) => key.startsWith(base)).sort(), [
+    `${base}annotations/cellar.json`,
     `${base}backup.info`,
     `${base}data.tar`,
   ]);
+  const tar = storage.objects.get(`${base}data.tar`)?.bytes ?? Buffer.alloc(0);
+  const checksum = crc32(tar).toString(16).padStart(8, '0');
+  assert.deepEqual(manifestOf(storage), {
+    ...{ version: 1, state: 'complete', instance: 'pg-1', uploads: [] },
+    ...{ startedAt: manifestOf(storage)?.startedAt, aliveAt: manifestOf(storage)?.aliveAt },
+    objects: [{ name: 'data.tar', sizeBytes: tar.length, crc32: checksum }],
+    damagedBlocks: [],
+  });
   const info = infoOf(storage, taken.id);
   assert.equal(info.status, 'DONE');
   assert.equal(info.serverName, 'cloud');
@@ -81,6 +97,7 @@ test('DONE is the last word, after every tar and a look for the WAL', async () =
     location: 'ObjectStore minio, s3://bucket/backups/pg',
     objectStore: 'minio',
     serverName: 'pg',
+    damagedBlocks: '0',
   });
 });
 
@@ -112,6 +129,19 @@ test('a store that fails ends the backup in PostgreSQL, records FAILED, and the 
   await assertFailed(storage, /^failure uploading data \(the disk of the store is full\)$/);
   hook(storage, () => {});
   assert.equal((await backups.take(request())).info.status, 'DONE');
+});
+
+test('uploads that were begun twice are looked for under each tar once it is stored', async () => {
+  const storage = new (class extends FakeStorage {
+    override async abortOrphans(prefix = ''): Promise<string[]> {
+      if (this.objects.has(prefix)) this.requests.push(`abort ${prefix}`);
+      return [];
+    }
+  })();
+  hook(storage, () => {});
+  const { id } = await taker(storage).take(request());
+  const aborts = storage.requests.filter((one) => one.startsWith('abort '));
+  assert.deepEqual(aborts, [`abort backups/pg/base/${id}/data.tar`]);
 });
 
 test('a cancelled backup is recorded and leaves no upload', async () => {
@@ -154,7 +184,10 @@ test('a backup whose WAL does not arrive is not DONE', async () => {
 
 test('PostgreSQL that cannot be reached and a Cluster without a store leave nothing in the store', async () => {
   const storage = makeStorage();
-  await assert.rejects(taker(storage, { host: join(folder, 'nowhere') }).take(request()), PreconditionError);
+  await assert.rejects(
+    taker(storage, { postgres: { host: join(folder, 'nowhere') } }).take(request()),
+    PreconditionError,
+  );
   const nowhere: Cluster = { metadata: { name: 'pg' }, spec: {} };
   const unnamed = { ...request(), cluster: nowhere };
   await assert.rejects(taker(storage).take(unnamed), /barmanObjectName/);
@@ -172,6 +205,216 @@ test('an id that is taken is not used again', async () => {
   const next = await taker(storage).take(request());
   assert.ok(next.id > taken.id);
   assert.equal(storage.objects.has(`backups/pg/base/${next.id}/data.tar.gz`), false);
+});
+
+test('an object that is not what was sent is no backup', async () => {
+  const storage = makeStorage();
+  hook(storage, (verb, key) => {
+    if (verb === 'head' && key.endsWith('data.tar')) storage.plant(key, 'another content');
+  });
+  await assert.rejects(taker(storage).take(request()), CorruptError);
+  await assertFailed(storage, /^failure verifying objects \(.*the store holds 15\)$/, 'data.tar');
+});
+
+test('a store that fails for a moment at every step is waited out', async () => {
+  const storage = makeStorage();
+  const failed = new Set<string>();
+  hook(storage, (verb, key) => {
+    const step = `${verb} ${key.slice(key.lastIndexOf('/'))}`;
+    if (verb === 'put' || verb === 'multipart' || verb === 'head') {
+      if (!failed.has(step)) {
+        failed.add(step);
+        throw new StoreError({ failure: 'broken', provider: 'fake', operation: verb, key, reason: 'injected' });
+      }
+    }
+  });
+  assert.equal((await taker(storage).take(request())).info.status, 'DONE');
+  for (const step of ['put /cellar.json', 'multipart /data.tar#1', 'multipart /data.tar#complete', 'head /data.tar']) {
+    assert.ok(failed.has(step), step);
+  }
+});
+
+test('a taker that is stopped cancels its backup, records that, and takes no more', async () => {
+  const storage = makeStorage();
+  const backups = taker(storage);
+  hook(storage, (verb) => {
+    if (verb === 'multipart') backups.stop();
+  });
+  await assert.rejects(backups.take(request()), CancelledError);
+  await assertFailed(storage, /^failure uploading data \(the backup was cancelled: the sidecar is stopping\)$/);
+  await assert.rejects(backups.take(request()), CancelledError);
+});
+
+test('what a failed backup may have left open is looked for by the next one', async () => {
+  const storage = makeStorage();
+  const backups = taker(storage);
+  hook(storage, (verb, key) => {
+    if (verb === 'multipart' && key.endsWith('#1')) throw new Error('the disk of the store is full');
+  });
+  await assert.rejects(backups.take(request()), /full/);
+  assert.deepEqual(manifestOf(storage)?.uploads, ['data.tar']);
+  hook(storage, () => {});
+  await backups.take(request());
+  const [failed] = [...storage.objects.keys()].filter((key) => key.endsWith('cellar.json')).sort();
+  assert.deepEqual(parseManifest(storage.objects.get(failed ?? '')?.bytes.toString() ?? '')?.uploads, []);
+  storage.requests.length = 0;
+  await backups.take(request());
+  assert.equal(storage.requests.includes('list backups/pg/base/'), false, 'looked once');
+});
+
+test('progress tells the phase at any time, and bytes and files once the copy has begun', async () => {
+  const storage = makeStorage();
+  const backups = taker(storage);
+  const seen = new Map<string, BackupProgress | undefined>();
+  hook(storage, (verb) => {
+    const phase = backups.progress()?.phase ?? 'none';
+    if (!seen.has(phase) || verb === 'head') seen.set(phase, backups.progress());
+  });
+  assert.equal(backups.progress(), undefined);
+  const taken = await backups.take(request());
+  assert.equal(backups.progress(), undefined);
+  seen.delete('none');
+  const phases = [
+    'reading server facts',
+    'uploading data',
+    'verifying objects',
+    'waiting for WAL',
+    'uploading backup.info',
+  ];
+  assert.deepEqual([...seen.keys()], phases);
+  assert.equal(seen.get('reading server facts')?.sizeBytes, undefined);
+  const { name, id, files = 0, sizeBytes = 0, totalBytes = 0 } = seen.get('verifying objects') ?? {};
+  assert.deepEqual([name, id], ['b', taken.id]);
+  assert.ok(files > 500 && sizeBytes > 10_000_000 && totalBytes > 10_000_000, `${files} ${sizeBytes} ${totalBytes}`);
+});
+
+test('a Backup that names another store, and parameters that mean nothing, are answered in words', async () => {
+  const storage = makeStorage();
+  const told: string[] = [];
+  const lines: string[] = [];
+  const events: Events = {
+    warn: (cluster, reason, message) => told.push(`${cluster.metadata.name} ${reason} ${message}`),
+    settled: async () => undefined,
+  };
+  const log = createLog({ level: 'info', destination: { write: (line) => void lines.push(line) } });
+  const parameters = { barmanObjectName: 'cold', waitForArchive: 'true' };
+  const taken = await taker(storage, { events, log }).take({ ...request(), parameters });
+  assert.equal(taken.metadata.objectStore, 'minio');
+  assert.deepEqual(told.length, 1);
+  assert.match(told[0] ?? '', /^pg BackupStoreIgnored .*ObjectStore cold.*its Cluster's, ObjectStore minio, s3:/);
+  assert.ok(lines.some((line) => line.includes('ObjectStore cold')));
+  assert.ok(lines.some((line) => line.includes('waitForArchive: a backup always waits')));
+});
+
+test('a folder that is not that of the server that was asked is no backup', async (t) => {
+  const storage = makeStorage();
+  const asked = (more: { pgdata: string }) => taker(storage, more).take(request());
+  const another = join(folder, 'another');
+  await mkdir(join(another, 'global'), { recursive: true });
+  t.after(() => rm(another, { recursive: true }));
+  const control = await readFile(join(pgdata, 'global', 'pg_control'));
+  const pid = await readFile(join(pgdata, 'postmaster.pid'), 'utf8');
+  const refused = (message: RegExp) => (error: unknown) =>
+    error instanceof PreconditionError && message.test(error.message) && error.message.includes('--host');
+
+  await writeFile(join(another, 'global', 'pg_control'), Buffer.alloc(control.length, 7));
+  await writeFile(join(another, 'postmaster.pid'), pid);
+  await assert.rejects(asked({ pgdata: another }), refused(/system identifier \d+, the folder has \d+/));
+
+  await writeFile(join(another, 'global', 'pg_control'), control);
+  await writeFile(join(another, 'postmaster.pid'), pid.replace(/^\d+/, '1'));
+  await assert.rejects(asked({ pgdata: another }), refused(/postmaster\.pid/), 'of a sibling that runs');
+  await rm(join(another, 'postmaster.pid'));
+  await assert.rejects(asked({ pgdata: another }), refused(/postmaster\.pid/), 'of a sibling that does not run');
+  assert.ok(![...storage.objects.keys()].some((key) => key.endsWith('.tar') || key.endsWith('cellar.json')));
+});
+
+test('arguments say where PostgreSQL is, and a password among them is told to nobody', async () => {
+  const storage = makeStorage();
+  const lines: string[] = [];
+  const log = createLog({ level: 'debug', destination: { write: (line) => void lines.push(line) } });
+  const nowhere = { host: join(folder, 'nowhere') };
+  const by = (dbname: string) =>
+    taker(storage, { postgres: nowhere, log, additionalCommandArgs: [`--dbname=${dbname}`] });
+  const good = `host=${server.socketFolder} password='hush hush' application_name=x`;
+  assert.equal((await by(good).take(request())).info.status, 'DONE');
+  const wrong = await by(`host=${folder}/away password=hush`)
+    .take(request())
+    .catch((error: Error) => error);
+  assert.ok(wrong instanceof PreconditionError);
+  assert.doesNotMatch([wrong.message, ...lines].join('\n'), /hush/);
+});
+
+test('a damaged page does not end a backup, and everybody is told', async (t) => {
+  const storage = makeStorage();
+  await server.query('CREATE TABLE damaged AS SELECT generate_series(1, 5000) AS g');
+  await server.query('CHECKPOINT');
+  const [row] = await server.query<{ path: string }>("SELECT pg_relation_filepath('damaged') AS path");
+  const path = row?.path ?? '';
+  const file = await open(join(pgdata, path), 'r+');
+  t.after(async () => {
+    await file.close();
+    await server.query('DROP TABLE damaged');
+  });
+  await file.write(Buffer.from('damage'), 0, 6, 2 * 8192 + 5000);
+  const told: string[] = [];
+  const events: Events = {
+    warn: (_, reason, message) => told.push(`${reason} ${message}`),
+    settled: async () => undefined,
+  };
+  const taken = await taker(storage, { events }).take(request());
+  assert.equal(taken.info.status, 'DONE');
+  assert.equal(taken.metadata.damagedBlocks, '1');
+  assert.deepEqual(manifestOf(storage)?.damagedBlocks, [{ path, block: 2 }]);
+  assert.equal(told.length, 1);
+  assert.match(
+    told[0] ?? '',
+    new RegExp(`^DamagedPages backup b .* damaged pages: 1 in all, the first is block 2 of ${path};`),
+  );
+});
+
+test('a tablespace that appears while PostgreSQL begins the backup is part of it', async (t) => {
+  const storage = makeStorage();
+  const location = join(folder, 'late');
+  await mkdir(location);
+  await unprivilegedAccount().own(location);
+  let manifests = 0;
+  hook(storage, async (verb, key) => {
+    // Stored after PostgreSQL was asked for its tablespaces, and before it begins.
+    if (verb === 'put' && key.endsWith('cellar.json') && ++manifests === 1) {
+      await server.query(`CREATE TABLESPACE late LOCATION '${location}'`);
+    }
+  });
+  t.after(() => server.query('DROP TABLESPACE late'));
+  const taken = await taker(storage).take(request());
+  const [{ oid = 0 } = {}] = taken.info.tablespaces ?? [];
+  assert.deepEqual(
+    manifestOf(storage)?.objects.map(({ name }) => name),
+    [`${oid}.tar`, 'data.tar'],
+  );
+  assert.equal(manifests, 3, 'running, running with its name, complete');
+});
+
+test('waiting for a spread checkpoint is said, with what would shorten it, and no time limit of PostgreSQL ends it', async (t) => {
+  const storage = makeStorage();
+  t.after(() => server.query('ALTER ROLE postgres RESET ALL'));
+  for (const limit of ['statement_timeout', 'transaction_timeout', 'idle_session_timeout']) {
+    const known = await server.query('SELECT 1 AS one FROM pg_settings WHERE name = $1', [limit]);
+    if (known.length > 0) await server.query(`ALTER ROLE postgres SET ${limit} = '2s'`);
+  }
+  const { promise: said, resolve: say } = Promise.withResolvers<string>();
+  const write = (line: string) => {
+    if (line.includes('checkpoint')) say(line);
+  };
+  await server.query('CREATE TABLE dirty AS SELECT generate_series(1, 300000) AS g');
+  const log = createLog({ level: 'info', destination: { write } });
+  const taking = taker(storage, { log, immediateCheckpoint: false }).take(request());
+  // A backup that does not wait ends, which is not what is tested.
+  const line = await Promise.race([said, taking.then(() => 'it did not wait')]);
+  assert.match(line, /waiting for a spread checkpoint; .*immediateCheckpoint: true makes it immediate/);
+  await server.query('CHECKPOINT');
+  assert.equal((await taking).info.status, 'DONE');
+  await server.query('DROP TABLE dirty');
 });
 
 type Before = NonNullable<FakeStorage['before']>;
@@ -198,14 +441,31 @@ async function plantWal(storage: FakeStorage): Promise<void> {
   }
 }
 
-function taker(storage: FakeStorage, postgres: { host?: string } = {}): BackupTaker {
+type Changes = {
+  postgres?: { host: string };
+  events?: Events;
+  log?: Log;
+  additionalCommandArgs?: string[];
+  immediateCheckpoint?: boolean;
+  pgdata?: string;
+};
+
+function taker(storage: FakeStorage, changes: Changes = {}): BackupTaker {
+  const {
+    postgres,
+    events = NO_EVENTS,
+    log = silentLog(),
+    additionalCommandArgs = [],
+    immediateCheckpoint = true,
+  } = changes;
   return createBackupTaker({
-    archives: fakeArchives({ minio: storage }, { data: { immediateCheckpoint: true } }),
+    archives: fakeArchives({ minio: storage }, { data: { immediateCheckpoint, additionalCommandArgs } }),
     postgres: { host: server.socketFolder, port: server.port, user: 'postgres', database: 'postgres', ...postgres },
-    pgdata,
+    pgdata: changes.pgdata ?? pgdata,
     instanceName: 'pg-1',
     pluginVersion: '0.1.0',
-    log: silentLog(),
+    events,
+    log,
   });
 }
 
@@ -222,12 +482,18 @@ function infoOf(storage: FakeStorage, id: string): BackupInfo {
   return parseBackupInfo(storage.objects.get(`backups/pg/base/${id}/backup.info`)?.bytes.toString() ?? '');
 }
 
-/** One FAILED record, no other object but those named, and no session left in PostgreSQL. */
+/** The newest one. */
+function manifestOf(storage: FakeStorage): BackupManifest | undefined {
+  const keys = [...storage.objects.keys()].filter((key) => key.endsWith('/annotations/cellar.json')).sort();
+  return parseManifest(storage.objects.get(keys.at(-1) ?? '')?.bytes.toString() ?? '');
+}
+
+/** One FAILED record, the manifest, no other object but those named, and no session left in PostgreSQL. */
 async function assertFailed(storage: FakeStorage, error: RegExp, ...others: string[]): Promise<void> {
   const keys = [...storage.objects.keys()].filter((key) => key.includes('/base/')).sort();
   assert.deepEqual(
     keys.map((key) => key.slice(key.lastIndexOf('/') + 1)),
-    ['backup.info', ...others],
+    ['cellar.json', 'backup.info', ...others],
   );
   const info = infoOf(storage, keys[0]?.split('/')[3] ?? '');
   assert.equal(info.status, 'FAILED');

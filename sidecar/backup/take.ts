@@ -1,4 +1,5 @@
-// Takes a base backup: begin, copy, end, wait for the WAL that it needs, and only then say DONE.
+// Takes base backups of an instance, one at a time: opens what a backup needs, runs its stages, and cleans up after a
+// failure.
 import { CancelledError, ConflictError, messageOf, PreconditionError } from '../../api/errors.ts';
 import type { Backup, Cluster } from '../../api/kube.ts';
 import { PARAMETER_OBJECT_STORE } from '../../api/names.ts';
@@ -6,14 +7,20 @@ import { resolveParameters } from '../../api/parameters.ts';
 import type { Log } from '../../api/wire/log.ts';
 import type { Archive, Archives } from '../store/archive.ts';
 import { codecByName } from '../stream/codec.ts';
-import { neededSegments, waitForSegments } from './archived-wal.ts';
-import { type Copy, prepareCopy } from './copy.ts';
-import { type BackupIdentity, chooseIdentity } from './identity.ts';
-import { type BackupInfo, emptyBackupInfo, formatBackupInfo } from './info.ts';
-import { sayWhileWaiting, startProgress } from './progress.ts';
-import { backupMetadata, copyStats, recordBegin, recordEnd, recordFacts, recordFailure } from './record.ts';
+import { type Events, NO_EVENTS } from '../telemetry/events.ts';
+import { unusedParameters } from './backup-parameters.ts';
+import { chooseIdentity } from './identity.ts';
+import { type BackupInfo, emptyBackupInfo } from './info.ts';
+import { abortOrphans } from './orphans.ts';
+import type { DamageReport } from './page-checksums/damage-ledger.ts';
+import { patientStorage } from './patient-storage.ts';
+import { chooseAddress, type PostgresAddress } from './postgres-address.ts';
+import type { ProgressReport } from './progress.ts';
+import { backupMetadata } from './record.ts';
+import { type BackupPhase, type Run, storeFailure } from './run.ts';
 import { type BackupSettings, backupSettings } from './settings.ts';
-import { type BackupSource, connectSource, type PostgresAddress } from './source.ts';
+import { connectSource } from './source.ts';
+import { runStages } from './stages.ts';
 import { toDate } from './timestamp.ts';
 
 export type TakenBackup = {
@@ -34,7 +41,27 @@ export type BackupRequest = {
   signal: AbortSignal;
 };
 
-export type BackupTaker = { take(request: BackupRequest): Promise<TakenBackup> };
+/** A backup that runs; the numbers are there once the copy has begun. */
+export type BackupProgress = {
+  /** Of the Backup object. */
+  name: string;
+  id: string;
+  phase: BackupPhase;
+  startedAt: Date;
+} & Partial<ProgressReport>;
+
+export type BackupTaker = {
+  /**
+   * Throws ConflictError while another one runs, PreconditionError for what must be in place first, CancelledError when
+   * its signal is aborted or the taker is stopped, else the first error. After any failure nothing is left running:
+   * uploads are aborted, PostgreSQL has ended the backup, and a backup that had begun is recorded as FAILED.
+   */
+  take(request: BackupRequest): Promise<TakenBackup>;
+  /** Of the backup that runs now, if one does. Cheap: for metrics. */
+  progress(): BackupProgress | undefined;
+  /** Cancels the backup that runs and takes no more; its `take` answers once everything is cleaned up. */
+  stop(): void;
+};
 
 export type BackupTakerDeps = {
   archives: Archives;
@@ -43,152 +70,119 @@ export type BackupTakerDeps = {
   instanceName: string;
   pluginVersion: string;
   log: Log;
+  /** Nobody is told where there is no API server. */
+  events?: Events;
 };
 
-/** How long a standby waits for the primary to archive, as a standby cannot make it happen. */
-const STANDBY_WAL_LIMIT_MS = 30 * 60_000;
-/** For the last words of a backup that failed: its own signal is gone by then. */
-const RECORD_FAILURE_MS = 60_000;
+type Current = { name: string; run?: Run };
 
-/**
- * Takes base backups of one instance, one at a time. `take` throws ConflictError while another one runs,
- * PreconditionError for what must be in place first, CancelledError when its signal is aborted, else the first error.
- * After any failure nothing is left running: uploads are aborted, PostgreSQL has ended the backup, and a backup that
- * had begun is recorded as FAILED.
- */
+/** What the backups of one instance share. */
+type Taker = {
+  deps: BackupTakerDeps;
+  events: Events;
+  stopping: AbortSignal;
+  /** Places where uploads of dead runs have been looked for. */
+  swept: Set<string>;
+  /** Tells about a run from its begin on. */
+  onRun: (run: Run) => void;
+};
+
+/** Makes the taker of one instance. */
 export function createBackupTaker(deps: BackupTakerDeps): BackupTaker {
-  let running: string | undefined;
+  const stopping = new AbortController();
+  const swept = new Set<string>();
+  const { events = NO_EVENTS } = deps;
+  let current: Current | undefined;
   return {
     take: async (request) => {
-      if (running !== undefined) {
+      if (current !== undefined) {
         throw new ConflictError(
-          `backup ${running} of instance ${deps.instanceName} is still running; ask again when it has ended`,
+          `backup ${current.name} of instance ${deps.instanceName} is still running; ask again when it has ended`,
         );
       }
-      running = request.backup.metadata.name;
+      const own: Current = { name: request.backup.metadata.name };
+      current = own;
+      const onRun = (run: Run): void => {
+        own.run = run;
+      };
       try {
-        return await takeBackup(deps, request);
+        return await takeBackup({ deps, events, stopping: stopping.signal, swept, onRun }, request);
       } finally {
-        running = undefined;
+        current = undefined;
       }
     },
+    progress: () => (current?.run === undefined ? undefined : progressOf(current.name, current.run)),
+    stop: () => stopping.abort(new CancelledError('the sidecar is stopping')),
   };
 }
 
-async function takeBackup(deps: BackupTakerDeps, request: BackupRequest): Promise<TakenBackup> {
+async function takeBackup(taker: Taker, request: BackupRequest): Promise<TakenBackup> {
+  const { deps } = taker;
   const stop = new AbortController();
-  const signal = AbortSignal.any([request.signal, stop.signal]);
-  const archive = await openArchive(deps, request);
-  const settings = backupSettings(archive.objectStore, archive.storage.capabilities);
-  // An unsupported codec is refused here, before PostgreSQL is asked for anything.
-  codecByName(settings.compression).encoder().destroy();
-  const identity = await chooseIdentity(archive, new Date(), signal);
-  const log = deps.log.child({ backup: request.backup.metadata.name, backupId: identity.id });
-  sayUnused(log, settings, request, archive);
-  const { postgres } = deps;
-  const source = await connectSource({ postgres, signal, log, onLost: (error) => stop.abort(error) });
-  const run: Run = { deps, archive, settings, identity, source, signal, log, info: emptyBackupInfo() };
-  run.phase = 'reading server facts';
+  const asked = AbortSignal.any([request.signal, taker.stopping]);
+  const signal = AbortSignal.any([asked, stop.signal]);
+  const startedAt = new Date();
   try {
-    const taken = await runBackup(run);
-    return {
-      ...taken,
-      metadata: backupMetadata({ ...run, cluster: request.cluster, pluginVersion: deps.pluginVersion }),
+    asked.throwIfAborted();
+    const opened = await openArchive(deps, request);
+    const settings = backupSettings(opened.objectStore, opened.storage.capabilities);
+    // An unsupported codec is refused here, before PostgreSQL is asked for anything.
+    codecByName(settings.compression).encoder().destroy();
+    const { address, ignored } = chooseAddress(deps.postgres, settings.postgres);
+    const identity = await chooseIdentity(opened, startedAt, signal);
+    const log = deps.log.child({ backup: request.backup.metadata.name, backupId: identity.id });
+    sayUnused(taker.events, log, request, opened, [...settings.ignoredArguments, ...ignored]);
+    await sweepOnce(taker, opened, settings, log, signal);
+
+    const etags = new Map<string, string>();
+    const onStored = ({ key, etag }: { key: string; etag: string }) => etags.set(key, etag);
+    const archive = { ...opened, storage: patientStorage(opened.storage, { signal, log, onStored }) };
+    const source = await connectSource({ postgres: address, signal, log, onLost: (error) => stop.abort(error) });
+    const run: Run = {
+      ...{ archive, settings, identity, source, startedAt, signal, log, etags },
+      ...{ instance: deps.instanceName, pgdata: deps.pgdata },
+      phase: 'reading server facts',
+      info: emptyBackupInfo(),
+      uploads: [],
     };
+    taker.onRun(run);
+    return await complete(taker, request, run, stop, asked);
   } catch (error) {
-    const first = firstFailure(error, request.signal, signal);
-    stop.abort(first);
-    await Promise.allSettled([run.copy?.abandon(first), source.end()]);
-    if (run.info.status !== 'EMPTY') await storeFailure(run, first);
-    throw first;
+    throw firstFailure(error, asked, signal);
   }
 }
 
-/** A backup in progress. `phase` is for the error that a failure records. */
-type Run = {
-  deps: BackupTakerDeps;
-  archive: Archive;
-  settings: BackupSettings;
-  identity: BackupIdentity;
-  source: BackupSource;
-  signal: AbortSignal;
-  log: Log;
-  info: BackupInfo;
-  phase?: string;
-  copy?: Copy;
-};
-
-async function runBackup(run: Run): Promise<Omit<TakenBackup, 'metadata'>> {
-  const { archive, settings, identity, source, signal, log } = run;
-  const startedMs = performance.now();
-  const facts = await source.facts();
-  const { segmentSizeBytes } = facts;
-  signal.throwIfAborted();
-
-  run.phase = 'starting backup';
-  run.info = recordFacts(run.info, identity.name, facts);
-  const begin = await sayWhileWaiting(
-    log,
-    checkpointMessage(settings),
-    source.start(label(identity), settings.immediateCheckpoint),
-  );
-  run.info = recordBegin(run.info, begin, segmentSizeBytes);
-  log.info({ beginWal: run.info.beginWal, beginLsn: begin.lsn, location: archive.location }, 'backup has begun');
-
-  run.phase = 'uploading data';
-  const progress = startProgress(log, 'base backup', facts.clusterSizeBytes);
+/** Runs the stages, and ends what is open when one of them fails. */
+async function complete(
+  taker: Taker,
+  request: BackupRequest,
+  run: Run,
+  stop: AbortController,
+  asked: AbortSignal,
+): Promise<TakenBackup> {
+  const { deps } = taker;
   try {
-    const { jobs, partBytes, put } = settings;
-    const codec = codecByName(settings.compression);
-    const target = { storage: archive.storage, codec, partBytes, jobs, put, signal };
-    const { maxArchiveBytes } = settings;
-    const { pgdata } = run.deps;
-    run.copy = prepareCopy({ id: identity.id, archive, target, maxArchiveBytes, pgdata, facts, progress });
-    await run.copy.copyTrees();
-
-    run.phase = 'stopping backup';
-    const end = await source.stop();
-    run.info = recordEnd(run.info, end, segmentSizeBytes);
-    await source.markEnd(`barman_${identity.id}`);
-    await source.end();
-
-    run.phase = 'uploading data';
-    const copied = await run.copy.finish(end.label);
-
-    run.phase = 'waiting for WAL';
-    await waitForSegments({
-      archive,
-      signal,
-      log,
-      needed: neededSegments({
-        beginTimeline: begin.timeline,
-        endTimeline: end.timeline,
-        beginLsn: begin.lsn,
-        endLsn: end.lsn,
-        segmentSizeBytes,
-      }),
-      limitMs: facts.inRecovery ? STANDBY_WAL_LIMIT_MS : undefined,
-    });
-
-    run.phase = 'uploading backup.info';
-    const seconds = (performance.now() - startedMs) / 1000;
-    run.info = { ...run.info, status: 'DONE', copyStats: copyStats(seconds, jobs, copied.seconds) };
-    await storeInfo(run, signal);
-    const storedBytes = copied.tars.reduce((sum, tar) => sum + tar.sizeBytes, 0);
-    log.info(
-      { files: progress.files, readBytes: progress.sizeBytes, storedBytes, seconds: Number(seconds.toFixed(1)) },
-      'backup is complete',
-    );
+    const { begin, end, damage } = await runStages(run);
+    if (damage !== undefined && damage.total > 0) tellDamage(taker.events, request, run, damage);
     return {
-      ...identity,
+      ...run.identity,
       info: run.info,
       backupLabel: end.label,
       tablespaceMap: end.tablespaceMap,
       startedAt: toDate(begin.time),
       stoppedAt: toDate(end.time),
+      metadata: backupMetadata({ ...run, damage, cluster: request.cluster, pluginVersion: deps.pluginVersion }),
     };
+  } catch (error) {
+    const first = firstFailure(error, asked, run.signal);
+    // Should an upload survive what follows, the next backup finds it by the manifest.
+    taker.swept.delete(run.archive.location);
+    stop.abort(first);
+    await Promise.allSettled([run.copy?.abandon(first), run.source.end()]);
+    if (run.info.status !== 'EMPTY') await storeFailure(run, first);
+    throw first;
   } finally {
-    progress.stop();
+    run.progress?.stop();
   }
 }
 
@@ -202,47 +196,53 @@ async function openArchive(deps: BackupTakerDeps, request: BackupRequest): Promi
   return deps.archives.open(reference);
 }
 
-function sayUnused(log: Log, settings: BackupSettings, request: BackupRequest, archive: Archive): void {
-  if (settings.ignoredArguments.length > 0) {
-    log.warn({ arguments: settings.ignoredArguments }, 'these additionalCommandArgs have no effect on the backup');
+function sayUnused(
+  events: Events,
+  log: Log,
+  { cluster, parameters }: BackupRequest,
+  archive: Archive,
+  ignoredArguments: string[],
+): void {
+  if (ignoredArguments.length > 0) {
+    log.warn({ arguments: ignoredArguments }, 'these additionalCommandArgs have no effect on the backup');
   }
-  const asked = request.parameters[PARAMETER_OBJECT_STORE];
-  if (asked !== undefined && asked !== archive.objectStore.metadata.name) {
-    log.warn(
-      { asked, location: archive.location },
-      'a Backup cannot choose its store: it goes to the one of its Cluster',
-    );
-  }
+  const { elsewhere, unknown } = unusedParameters(parameters, archive);
+  if (unknown.length > 0) log.warn({ parameters: unknown }, 'these parameters of the Backup have no effect');
+  if (elsewhere === undefined) return;
+  log.warn(elsewhere);
+  events.warn(cluster, 'BackupStoreIgnored', elsewhere);
 }
 
-function checkpointMessage(settings: BackupSettings): string {
-  return settings.immediateCheckpoint
-    ? 'waiting for the checkpoint that begins the backup'
-    : 'waiting for a spread checkpoint; spec.configuration.data.immediateCheckpoint: true makes it immediate';
+/** The first backup of this process looks for what dead runs left, and so does the one after a failure, of either. */
+async function sweepOnce(
+  { deps, swept }: Taker,
+  archive: Archive,
+  { put }: BackupSettings,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  if (swept.has(archive.location)) return;
+  const couldLook = await abortOrphans({ archive, instance: deps.instanceName, now: new Date(), put, signal, log });
+  if (couldLook) swept.add(archive.location);
 }
 
-function label(identity: BackupIdentity): string {
-  return `Barman backup cloud ${identity.id}`;
+function tellDamage(events: Events, { backup, cluster }: BackupRequest, run: Run, damage: DamageReport): void {
+  const first = damage.blocks[0];
+  const where = first === undefined ? '' : `, the first is block ${first.block} of ${first.path}`;
+  const message = `backup ${backup.metadata.name} (${run.identity.id}) holds damaged pages: ${damage.total} in all${where}; keep older backups until it is known why`;
+  events.warn(cluster, 'DamagedPages', message);
+}
+
+function progressOf(name: string, { identity, phase, startedAt, progress }: Run): BackupProgress {
+  return { name, id: identity.id, phase, startedAt, ...progress?.report() };
 }
 
 /** Aborting breaks many things at once; the reason of the abort is what happened first. */
 function firstFailure(error: unknown, asked: AbortSignal, any: AbortSignal): Error {
-  if (asked.aborted) return new CancelledError('the backup was cancelled', { cause: asked.reason });
+  if (asked.aborted) {
+    if (error instanceof CancelledError && error.cause === asked.reason) return error;
+    return new CancelledError(`the backup was cancelled: ${messageOf(asked.reason)}`, { cause: asked.reason });
+  }
   const first: unknown = any.aborted ? any.reason : error;
   return first instanceof Error ? first : new Error(messageOf(first));
-}
-
-async function storeFailure(run: Run, error: Error): Promise<void> {
-  run.info = recordFailure(run.info, run.phase ?? '', error);
-  try {
-    await storeInfo(run, AbortSignal.timeout(RECORD_FAILURE_MS));
-  } catch (failure) {
-    run.log.warn({ error: messageOf(failure) }, 'the failed backup could not be recorded in the store');
-  }
-}
-
-async function storeInfo(run: Run, signal: AbortSignal): Promise<void> {
-  const { archive, identity, settings } = run;
-  const bytes = Buffer.from(formatBackupInfo(run.info));
-  await archive.storage.put(archive.keys.backupInfo(identity.id), bytes, { ...settings.put, signal });
 }

@@ -5,10 +5,14 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { type TestContext, test } from 'node:test';
+import { crc32, gunzipSync } from 'node:zlib';
+import { extract, type Header } from 'tar-stream';
 import { FakeStorage } from '../../test/fake-storage.ts';
-import { type TarMember, TarReader } from '../restore/tar-reader.ts';
+import { randomLike, walLike } from '../../test/wal-like.ts';
+import { lendBlock, returnBlock } from '../stream/blocks.ts';
 import { codecByName } from '../stream/codec.ts';
 import { dataRules } from './exclusions.ts';
 import { createTarWriter, type TarWriter } from './tar.ts';
@@ -35,7 +39,7 @@ test('entries keep name, mode, owner and time; the whole is padded to 10 240 byt
       ['link', 'symlink', 0o600, '/elsewhere', ''],
     ],
   );
-  assert.deepEqual(members[0]?.header.pax, { path: 'base/', mtime: '1795332640.569804', uid: '1000700000' });
+  assert.deepEqual(members[0]?.header.pax, { mtime: '1795332640.569804', uid: '1000700000' });
 });
 
 for (const size of [0, 10, 300_000]) {
@@ -60,6 +64,8 @@ for (const size of [0, 10, 300_000]) {
 }
 
 test('a file that shrinks while it is read is filled up with zeros', async (t) => {
+  const dirty = Array.from({ length: 8 }, () => lendBlock().fill(7));
+  for (const block of dirty) returnBlock(block);
   const folder = await makeFolder(t);
   const path = join(folder, 'file');
   const sizeBytes = 3 * 1024 * 1024;
@@ -79,6 +85,38 @@ test('a file that shrinks while it is read is filled up with zeros', async (t) =
   assert.equal(member?.header.size, sizeBytes);
   assert.equal(member?.text.at(0), '\x01');
   assert.equal(member?.text.at(-1), '\0');
+});
+
+for (const size of [8192 * 3, 8192 * 128 * 2 + 100, 5_000_000]) {
+  test(`all that is read of ${size} bytes is shown in order, in pieces that begin with a page`, async (t) => {
+    const folder = await makeFolder(t);
+    const path = join(folder, 'file');
+    const content = randomLike(size);
+    await writeFile(path, content);
+    const shown: Buffer[] = [];
+    const inspect = async (piece: Buffer, fileOffset: number) => {
+      assert.equal(fileOffset % 8192, 0);
+      assert.equal(fileOffset, Buffer.concat(shown).length);
+      await new Promise((resolve) => setImmediate(resolve));
+      shown.push(Buffer.from(piece));
+    };
+    const { members } = await written(async (tar) => {
+      await tar.addBytes('before', Buffer.alloc(1000), OWNER);
+      await tar.addFile('file', path, { inspect });
+    });
+    assert.ok(Buffer.concat(shown).equals(content));
+    assert.ok(Buffer.from(members[1]?.text ?? '', 'latin1').equals(content));
+  });
+}
+
+test('what inspects may stop the backup', async (t) => {
+  const path = join(await makeFolder(t), 'file');
+  await writeFile(path, Buffer.alloc(100));
+  const inspect = () => Promise.reject(new Error('enough'));
+  await assert.rejects(
+    written((tar) => tar.addFile('file', path, { inspect })),
+    /enough/,
+  );
 });
 
 test('the second link to a file becomes a link', async (t) => {
@@ -143,6 +181,39 @@ test('a series goes on in another tar beyond its limit, and each is whole', asyn
   assert.deepEqual(names, ['a', 'b', 'c', 'd', 'e']);
 });
 
+test('a tar is stored packed at the level asked for, and known by the checksum of what was stored', async (t) => {
+  const path = join(await makeFolder(t), 'file');
+  await writeFile(path, walLike(1_000_000));
+  const sizes = new Map<number | undefined, number>();
+  for (const level of [undefined, 1, 9]) {
+    const storage = new FakeStorage();
+    const codec = codecByName('gzip');
+    const object = openTarObject({ ...target(storage), codec, ...(level === undefined ? {} : { level }) }, 'tar');
+    await object.add((tar) => tar.addFile('file', path));
+    const stored = await object.finish();
+    const bytes = storage.objects.get('tar')?.bytes ?? Buffer.alloc(0);
+    assert.equal(stored.crc32, crc32(bytes).toString(16).padStart(8, '0'));
+    assert.equal((await readTar(gunzipSync(bytes)))[0]?.header.size, 1_000_000);
+    sizes.set(level, stored.sizeBytes);
+  }
+  assert.ok((sizes.get(9) ?? 0) < (sizes.get(1) ?? 0));
+  assert.equal(sizes.get(undefined), sizes.get(1), 'the default of base backups');
+});
+
+test('giving up a tar that waits for its limit does not wait', async () => {
+  const storage = new FakeStorage();
+  const object = openTarObject({ ...target(storage), maxBytesPerSecond: 100_000 }, 'tar');
+  // The second block of the tar waits for the first.
+  for (const name of ['a', 'b', 'c', 'd']) {
+    await object.add((tar) => tar.addBytes(name, Buffer.alloc(600_000), OWNER));
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  const timers = timersWaiting();
+  await object.abandon(new Error('enough'));
+  assert.equal(storage.objects.size, 0);
+  assert.equal(timersWaiting(), timers - 1);
+});
+
 test('what breaks the upload is what the writer of entries gets, and nothing is stored', async (t) => {
   const folder = await makeFolder(t);
   const path = join(folder, 'file');
@@ -187,14 +258,18 @@ test('times of a file are kept to the microsecond', async (t) => {
   await writeFile(path, 'x');
   await utimes(path, 1000.25, 1000.25);
   const { members } = await written((tar) => tar.addFile('file', path));
-  assert.deepEqual(members[0]?.header.pax, { path: 'file', mtime: '1000.250000' });
+  assert.deepEqual(members[0]?.header.pax, { mtime: '1000.250000' });
 });
+
+function timersWaiting(): number {
+  return process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+}
 
 function target(storage: FakeStorage): TarTarget {
   return { storage, codec: codecByName('none'), partBytes: 8_388_608, jobs: 2, put: {}, signal: SIGNAL };
 }
 
-type ReadMember = { header: TarMember['header']; text: string };
+type ReadMember = { header: Header; text: string };
 
 async function written(
   fill: (tar: TarWriter) => Promise<unknown>,
@@ -211,15 +286,19 @@ async function written(
   return { members: await readTar(bytes), sizeBytes: bytes.length };
 }
 
+/** Strictly, by a reader that is not ours; a tar that ends early fails. */
 async function readTar(bytes: Buffer): Promise<ReadMember[]> {
   const members: ReadMember[] = [];
-  const reader = new TarReader(async ({ header, content }) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of content) chunks.push(chunk);
-    members.push({ header, text: Buffer.concat(chunks).toString('latin1') });
+  const reader = extract();
+  reader.on('entry', (header, content, next) => {
+    buffer(content).then((read) => {
+      members.push({ header, text: read.toString('latin1') });
+      next();
+    }, next);
   });
   await pipeline(Readable.from([bytes]), reader);
-  return members.map((member) => ({ ...member, text: member.text }));
+  assert.ok(bytes.subarray(-1024).equals(Buffer.alloc(1024)), 'the end of the tar is there');
+  return members;
 }
 
 async function makeFolder(t: TestContext): Promise<string> {

@@ -1,139 +1,123 @@
 // One tar, written entry by entry as a stream (object-store-layout.md §5.2): pax, padded to 10 240 bytes, files read
-// once and with exactly the size that their header says.
-import type { Stats } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { type Header, type Pack, pack } from 'tar-stream';
-import { orVanished } from './tree.ts';
+// once and with exactly the size that their header says, straight into the blocks that the codec packs.
+import type { Readable } from 'node:stream';
+import { openSource, type SourceFile } from './source-file.ts';
+import { TarBytes } from './tar-bytes.ts';
+import { encodeTarHeader, TAR_BLOCK_BYTES } from './tar-header.ts';
 
 export type TarOwner = { mode: number; uid: number; gid: number; mtimeMs: number };
 
+export type AddFileOptions = {
+  /**
+   * Is shown everything that is read of the content, in order, before it is handed on, which waits for it. Pieces start at
+   * multiples of 8192 of the file; they are views, valid until it settles. Zeros that fill up a file are not shown, so the
+   * last piece may end anywhere; of a second link to a file nothing is shown.
+   */
+  inspect?: (piece: Buffer, fileOffset: number) => Promise<void> | void;
+};
+
 export type TarWriter = {
-  /** The bytes of the tar. Their reader sets the pace of everything that is added. */
-  bytes: AsyncIterable<Buffer>;
+  /** The bytes of the tar, in lent blocks (stream/blocks.ts). Their reader sets the pace of everything that is added. */
+  bytes: Readable;
   /** A folder; the name gets its final slash here. */
   addFolder(name: string, owner: TarOwner): Promise<void>;
   addSymlink(name: string, target: string, owner: TarOwner): Promise<void>;
   addBytes(name: string, content: Buffer, owner: TarOwner): Promise<void>;
   /**
    * A file as it is now. One that shrinks while it is read is filled up with zeros, growth is cut off (WAL replay
-   * repairs both); the second link to a file becomes a link. Returns its size; undefined when it has vanished.
+   * repairs both); the second link to a file becomes a link. Returns its size; undefined when it has vanished. What was
+   * opened before (read-ahead.ts) is closed.
    */
-  addFile(name: string, source: string): Promise<number | undefined>;
+  addFile(
+    name: string,
+    source: string | Promise<SourceFile | undefined>,
+    options?: AddFileOptions,
+  ): Promise<number | undefined>;
   /** No more entries: the bytes end. */
-  finish(): void;
+  finish(): Promise<void>;
   /** Ends the bytes with an error. */
   abort(error: Error): void;
 };
 
 const RECORD_BYTES = 10_240;
-/** Largest number of the six octal digits that tar-stream writes for an owner. */
-const LARGEST_OWNER = 0o777777;
-const READ_BYTES = 256 * 1024;
-const PIECE_BYTES = 256 * 1024;
+/** PostgreSQL's pages, of which pieces hold whole ones. */
+const PAGE_BYTES = 8192;
 
-/** Starts a tar. Nothing is buffered beyond a few pieces of a file. */
+/** Starts a tar. Memory: the block that is filled and the one that waits for the reader. One entry is added at a time. */
 export function createTarWriter(): TarWriter {
-  const tar = pack();
-  // Failures reach whoever reads or adds; without a listener they would also end the process.
-  tar.on('error', () => {});
+  const bytes = new TarBytes();
   const linksTaken = new Map<string, string>();
   return {
-    bytes: padded(tar),
-    addFolder: (name, owner) => addEmpty(tar, header(`${name.replace(/\/$/, '')}/`, 'directory', owner)),
-    addSymlink: (name, target, owner) => addEmpty(tar, { ...header(name, 'symlink', owner), linkname: target }),
-    addBytes: (name, content, owner) => addWhole(tar, header(name, 'file', owner), content),
-    addFile: async (name, source) => {
-      const file = await orVanished(open(source, 'r'));
+    bytes,
+    addFolder: (name, owner) =>
+      bytes.write(
+        encodeTarHeader({ ...ownerOf(owner), name: `${name.replace(/\/$/, '')}/`, type: 'folder', sizeBytes: 0 }),
+      ),
+    addSymlink: (name, target, owner) =>
+      bytes.write(encodeTarHeader({ ...ownerOf(owner), name, type: 'symlink', target, sizeBytes: 0 })),
+    addBytes: async (name, content, owner) => {
+      await bytes.write(encodeTarHeader({ ...ownerOf(owner), name, type: 'file', sizeBytes: content.length }));
+      await bytes.write(content);
+      await pad(bytes, TAR_BLOCK_BYTES);
+    },
+    addFile: async (name, source, options = {}) => {
+      const file = await (typeof source === 'string' ? openSource(source) : source);
       if (file === undefined) return undefined;
       try {
-        const stats = await file.stat();
+        const { stats } = file;
         const identity = `${stats.dev}:${stats.ino}`;
         const first = stats.nlink > 1 ? linksTaken.get(identity) : undefined;
         if (first !== undefined) {
-          await addEmpty(tar, { ...header(name, 'link', stats), linkname: first });
+          await bytes.write(encodeTarHeader({ ...ownerOf(stats), name, type: 'link', target: first, sizeBytes: 0 }));
           return 0;
         }
         if (stats.nlink > 1) linksTaken.set(identity, name);
-        await addContent(tar, header(name, 'file', stats), file, stats);
+        await bytes.write(encodeTarHeader({ ...ownerOf(stats), name, type: 'file', sizeBytes: stats.size }));
+        await addContent(bytes, file, options.inspect);
+        await pad(bytes, TAR_BLOCK_BYTES);
         return stats.size;
       } finally {
-        await file.close();
+        file.close();
       }
     },
-    finish: () => tar.finalize(),
-    abort: (error) => tar.destroy(error),
+    finish: async () => {
+      await bytes.write(Buffer.alloc(2 * TAR_BLOCK_BYTES));
+      await pad(bytes, RECORD_BYTES);
+      await bytes.end();
+    },
+    abort: (error) => {
+      bytes.destroy(error);
+    },
   };
 }
 
-/** Joins headers and small files into pieces: a codec makes one trip to its thread for each call. */
-async function* padded(tar: Pack): AsyncGenerator<Buffer> {
-  let sizeBytes = 0;
-  let waiting: Buffer[] = [];
-  let waitingBytes = 0;
-  for await (const chunk of tar) {
-    const bytes = chunk as Buffer;
-    sizeBytes += bytes.length;
-    waiting.push(bytes);
-    waitingBytes += bytes.length;
-    if (waitingBytes < PIECE_BYTES) continue;
-    yield Buffer.concat(waiting);
-    waiting = [];
-    waitingBytes = 0;
-  }
-  const rest = sizeBytes % RECORD_BYTES;
-  yield Buffer.concat([...waiting, Buffer.alloc(rest === 0 ? 0 : RECORD_BYTES - rest)]);
+function ownerOf({ mode, uid, gid, mtimeMs }: TarOwner): TarOwner {
+  return { mode, uid, gid, mtimeMs };
 }
 
-type PaxHeader = Partial<Header> & { name: string; pax: Record<string, string> };
-
-function header(name: string, type: 'file' | 'directory' | 'symlink' | 'link', owner: TarOwner): PaxHeader {
-  const pax: Record<string, string> = { mtime: (owner.mtimeMs / 1000).toFixed(6) };
-  if (owner.uid > LARGEST_OWNER) pax.uid = String(owner.uid);
-  if (owner.gid > LARGEST_OWNER) pax.gid = String(owner.gid);
-  const { uid, gid } = owner;
-  return { name, type, mode: owner.mode & 0o7777, uid, gid, mtime: new Date(owner.mtimeMs), size: 0, pax };
-}
-
-function addEmpty(tar: Pack, entry: PaxHeader): Promise<void> {
-  return new Promise((resolve, reject) => {
-    tar.entry(entry, (error) => (error ? reject(error) : resolve()));
-  });
-}
-
-function addWhole(tar: Pack, entry: PaxHeader, content: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    tar.entry({ ...entry, size: content.length }, content, (error) => (error ? reject(error) : resolve()));
-  });
-}
-
-async function addContent(tar: Pack, entry: PaxHeader, file: FileHandle, stats: Stats): Promise<void> {
-  if (stats.size <= READ_BYTES) {
-    const content = await readExactly(file, stats.size);
-    return addWhole(tar, entry, content);
-  }
-  const { promise: written, resolve, reject } = Promise.withResolvers<void>();
-  // Awaited below; a failure in between must not count as unhandled.
-  written.catch(() => {});
-  const sink = tar.entry({ ...entry, size: stats.size }, (error) => (error ? reject(error) : resolve()));
-  for (let done = 0; done < stats.size && !sink.destroyed; done += READ_BYTES) {
-    const content = await readExactly(file, Math.min(READ_BYTES, stats.size - done));
-    if (!sink.write(content)) await Promise.race([new Promise((next) => sink.once('drain', () => next(0))), written]);
-  }
-  sink.end(null);
-  await written;
-}
-
-/** The next bytes of a file; zeros where it has become shorter. A fresh buffer each time: the last is still in use. */
-async function readExactly(file: FileHandle, sizeBytes: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(sizeBytes);
-  let filled = 0;
-  while (filled < sizeBytes) {
-    const { bytesRead } = await file.read(buffer, filled, sizeBytes - filled, null);
-    if (bytesRead === 0) {
-      buffer.fill(0, filled);
-      break;
+/** Pieces end with a page, except for the last, so that blocks that hold content are not always quite full. */
+async function addContent(bytes: TarBytes, file: SourceFile, inspect: AddFileOptions['inspect']): Promise<void> {
+  const sizeBytes = file.stats.size;
+  let hasEnded = false;
+  for (let done = 0; done < sizeBytes; ) {
+    const left = sizeBytes - done;
+    const room = bytes.room.length;
+    const wanted = left <= room ? left : room - (room % PAGE_BYTES);
+    if (wanted === 0) {
+      await bytes.next();
+      continue;
     }
-    filled += bytesRead;
+    const piece = bytes.room.subarray(0, wanted);
+    const readBytes: number = hasEnded ? 0 : await file.readInto(piece, done);
+    if (readBytes > 0) await inspect?.(piece.subarray(0, readBytes), done);
+    hasEnded ||= readBytes < wanted;
+    piece.fill(0, readBytes);
+    bytes.fill(wanted);
+    done += wanted;
   }
-  return buffer;
+}
+
+async function pad(bytes: TarBytes, unitBytes: number): Promise<void> {
+  const rest = bytes.sizeBytes % unitBytes;
+  if (rest !== 0) await bytes.write(Buffer.alloc(unitBytes - rest));
 }

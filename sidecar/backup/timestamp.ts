@@ -50,6 +50,11 @@ export function toDate(micros: Micros): Date {
   return new Date(Number(micros / 1000n));
 }
 
+/** Of a point in time to the millisecond. */
+export function fromDate(date: Date): Micros {
+  return BigInt(date.getTime()) * 1000n;
+}
+
 function offsetSeconds(zone: string): number | undefined {
   if (zone === '' || /^(z|utc|gmt)$/i.test(zone)) return 0;
   const match = OFFSET.exec(zone);

@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import { type TestContext, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
 import { CorruptError } from '../../api/errors.ts';
-import { codecByName } from '../stream/codec.ts';
+import { InFlight } from './in-flight.ts';
 import { Unpacker } from './unpack.ts';
 
 type Entry = Partial<Header> & { name: string; body?: string };
-const PROGRESS = { sizeBytes: 0, files: 0, add: () => {}, stop: () => {} };
+const PROGRESS = { add: () => {} };
 const SIGNAL = AbortSignal.timeout(60_000);
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 
@@ -96,6 +96,33 @@ const HOSTILE: [string, Entry[]][] = [
       { name: 'base', type: 'symlink', linkname: '..' },
     ],
   ],
+  [
+    'a folder below a link, in one name',
+    [
+      { name: 'base/out', type: 'symlink', linkname: '../..' },
+      { name: 'base/out/in/escaped', body: 'x' },
+    ],
+  ],
+  [
+    'a link where a folder is, though it is empty',
+    [
+      { name: 'pg_tblspc/', type: 'directory' },
+      { name: 'pg_tblspc', type: 'symlink', linkname: '..' },
+    ],
+  ],
+  [
+    'a file where another has its folder',
+    [
+      { name: 'base/1', body: 'x' },
+      { name: 'base', body: 'y' },
+    ],
+  ],
+  ['an absolute hard link', [{ name: 'in', type: 'link', linkname: '/etc/passwd' }]],
+  ['a hard link to what is not there', [{ name: 'in', type: 'link', linkname: 'nowhere' }]],
+  ['the name that is ours', [{ name: 'global/pg_control.cellar-restoring', body: 'x' }]],
+  ['a name with a zero byte', [{ name: 'a', pax: { path: 'a\0b' }, body: 'x' }]],
+  ['a very long name that climbs', [{ name: `${'deep/'.repeat(60)}${'../'.repeat(70)}escaped`, body: 'x' }]],
+  ['a pipe', [{ name: 'fifo', type: 'fifo' }]],
   ['a device', [{ name: 'null', type: 'character-device', devmajor: 1, devminor: 3 }]],
   ['a file for the root', [{ name: './', type: 'symlink', linkname: '/tmp' }]],
 ];
@@ -106,6 +133,130 @@ for (const [what, entries] of HOSTILE) {
     assert.deepEqual(await readdir(above), ['root']);
   });
 }
+
+/** A header by hand: what no library writes. */
+function blockOf(name: string, size: string | Buffer, flag = '0'): Buffer {
+  const block = Buffer.alloc(512);
+  block.write(name, 0);
+  block.write('0000600\0', 100);
+  block.write('0000000\0', 108);
+  block.write('0000000\0', 116);
+  if (typeof size === 'string') block.write(size, 124);
+  else size.copy(block, 124);
+  block.write('00000000000\0', 136);
+  block.write('        ', 148);
+  block.write(flag, 156);
+  block.write('ustar\x0000', 257);
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return block;
+}
+
+const END = Buffer.alloc(1024);
+const LYING: [string, Buffer[]][] = [
+  ['a size beyond the end', [blockOf('a', '00000100000\0'), Buffer.alloc(512), END]],
+  ['a size of many exabytes', [blockOf('a', Buffer.from('800000007fffffffffffffff', 'hex')), END]],
+  ['a size below zero', [blockOf('a', Buffer.from('ffffffffffffffffffffffff', 'hex')), END]],
+  ['a size that is no number', [blockOf('a', '0000000zzzz\0'), END]],
+  ['gigabytes of extension', [blockOf('a', '40000000000\0', 'x'), Buffer.alloc(512), END]],
+  [
+    'a pax record that is too long',
+    [blockOf('a', '00000000011\0', 'x'), Buffer.from('99 path=b\n'.padEnd(512, '\0')), END],
+  ],
+  [
+    'a pax size that is no number',
+    [
+      blockOf('a', '00000000014\0', 'x'),
+      Buffer.from('12 size=1e9\n'.padEnd(512, '\0')),
+      blockOf('b', '00000000000\0'),
+      END,
+    ],
+  ],
+  ['a sparse file', [blockOf('a', '00000000000\0', 'S'), END]],
+  ['an entry behind one empty header', [Buffer.alloc(512), blockOf('a', '00000000000\0'), END]],
+  ['one empty header only', [blockOf('a', '00000000000\0'), Buffer.alloc(512)]],
+];
+for (const [what, blocks] of LYING) {
+  test(`refuses a tar with ${what}`, async (t) => {
+    const { root, above } = await makeRoot(t);
+    await assert.rejects(unpackTar(root, Buffer.concat(blocks)), CorruptError);
+    assert.deepEqual(await readdir(above), ['root']);
+  });
+}
+
+test('names and numbers beyond the old format arrive, written as pax or as GNU does', async (t) => {
+  const { root } = await makeRoot(t);
+  const long = `${'folder/'.repeat(30)}ünïcode`;
+  const gnu = 'g'.repeat(150);
+  const gnuName = Buffer.from(`${gnu}\0`);
+  await unpackTar(
+    root,
+    Buffer.concat([
+      (await tarOf([{ name: long, body: 'long', pax: { mtime: '1795332640.25' } }])).subarray(0, -1024),
+      blockOf('././@LongLink', `${gnuName.length.toString(8).padStart(11, '0')}\0`, 'L'),
+      Buffer.concat([gnuName, Buffer.alloc(512 - gnuName.length)]),
+      blockOf('short', Buffer.from('800000000000000000000003', 'hex')),
+      Buffer.from('gnu'.padEnd(512, '\0')),
+      END,
+    ]),
+  );
+  assert.equal(await readFile(join(root, long), 'utf8'), 'long');
+  assert.equal((await stat(join(root, long))).mtimeMs, 1_795_332_640_250);
+  assert.equal(await readFile(join(root, gnu), 'utf8'), 'gnu');
+  assert.deepEqual(await readdir(root), ['folder', gnu].sort());
+});
+
+test('of two tars at the same time the later one has the files below the root, and a data file is one whole copy', async (t) => {
+  for (let round = 0; round < 5; round++) {
+    const { root } = await makeRoot(t);
+    const part = (text: string) => [
+      { name: 'backup_label', body: text },
+      { name: 'base/', type: 'directory' as const },
+      { name: 'base/5/1', body: text.repeat(200_000) },
+      { name: 'global/pg_control', body: text },
+    ];
+    await unpackParts(
+      root,
+      [await tarOf(part('a')), await tarOf(part('b')), await tarOf(part('c'))],
+      'global/pg_control',
+    );
+    assert.equal(await readFile(join(root, 'backup_label'), 'utf8'), 'c');
+    assert.equal(await readFile(join(root, 'global/pg_control.cellar-restoring'), 'utf8'), 'c');
+    assert.match(await readFile(join(root, 'base/5/1'), 'utf8'), /^(a{200000}|b{200000}|c{200000})$/);
+  }
+});
+
+test('a later tar that was quicker keeps its files below the root against an earlier one', async (t) => {
+  const { root } = await makeRoot(t);
+  const inFlight = new InFlight(SIGNAL);
+  const unpacker = new Unpacker({ root, progress: PROGRESS, inFlight, heldBack: 'global/pg_control' });
+  const names = ['backup_label', 'global/pg_control', 'base/5/1'];
+  for (const part of [1, 0]) {
+    const tar = await tarOf(names.map((name) => ({ name, body: `of tar ${part}` })));
+    await pipeline(Readable.from([tar]), unpacker.tar(part));
+    await inFlight.finish();
+  }
+  const found = ['backup_label', 'global/pg_control.cellar-restoring', 'base/5/1'];
+  const bodies = await Promise.all(found.map((name) => readFile(join(root, name), 'utf8')));
+  assert.deepEqual(bodies, ['of tar 1', 'of tar 1', 'of tar 0']);
+});
+
+test('many small files and large ones arrive whole, whatever the chunks', async (t) => {
+  const { root } = await makeRoot(t);
+  const body = (file: number) => `${file}`.repeat(1 + ((file * 7919) % (file % 50 === 0 ? 600_000 : 900)));
+  const files = Array.from({ length: 400 }, (_, file) => ({ name: `base/5/${file}`, body: body(file) }));
+  await unpack(root, files);
+  for (const { name, body: expected } of files) assert.equal(await readFile(join(root, name), 'utf8'), expected);
+});
+
+test('a disk that refuses ends the unpacking with what it said', async (t) => {
+  const { root } = await makeRoot(t);
+  const tooLong = [
+    { name: 'x'.repeat(300), body: 'x' },
+    ...Array.from({ length: 200 }, (_, i) => ({ name: `${i}`, body: 'y' })),
+  ];
+  await assert.rejects(unpack(root, tooLong), { code: 'ENAMETOOLONG' });
+});
 
 for (const [what, damage] of [
   ['cut in an entry', (tar: Buffer) => tar.subarray(0, 1024)],
@@ -121,32 +272,14 @@ for (const [what, damage] of [
         { name: 'b', body: 'y' },
       ]),
     );
-    const unpacking = new Unpacker({ root, progress: PROGRESS }).unpack(
-      Readable.from([tar]),
-      codecByName('none'),
-      SIGNAL,
-    );
-    await assert.rejects(unpacking, CorruptError);
+    await assert.rejects(unpackTar(root, tar), CorruptError);
   });
 }
 
 test('refuses a tar that is cut within zeros, which look like its end', async (t) => {
   const { root } = await makeRoot(t);
   const tar = (await tarOf([{ name: 'a', body: '\0'.repeat(3000) }])).subarray(0, 512 + 2048);
-  const unpacking = new Unpacker({ root, progress: PROGRESS }).unpack(
-    Readable.from([tar]),
-    codecByName('none'),
-    SIGNAL,
-  );
-  await assert.rejects(unpacking, CorruptError);
-});
-
-test('refuses a packed tar that is cut', async (t) => {
-  const { root } = await makeRoot(t);
-  const packed = gzipSync(await tarOf([{ name: 'a', body: 'x' }]));
-  const cut = Readable.from([packed.subarray(0, packed.length - 5)]);
-  const unpacking = new Unpacker({ root, progress: PROGRESS }).unpack(cut, codecByName('gzip'), SIGNAL);
-  await assert.rejects(unpacking, CorruptError);
+  await assert.rejects(unpackTar(root, tar), CorruptError);
 });
 
 test('the file that is held back has another name until the caller is done', async (t) => {
@@ -156,9 +289,30 @@ test('the file that is held back has another name until the caller is done', asy
 });
 
 async function unpack(root: string, entries: Entry[], heldBack?: string): Promise<void> {
-  const unpacker = new Unpacker({ root, progress: PROGRESS, ...(heldBack === undefined ? {} : { heldBack }) });
-  await unpacker.unpack(Readable.from([await tarOf(entries)]), codecByName('none'), SIGNAL);
+  await unpackTar(root, await tarOf(entries), heldBack);
+}
+
+async function unpackTar(root: string, tar: Buffer, heldBack?: string): Promise<void> {
+  await unpackParts(root, [tar], heldBack);
+}
+
+/** All at the same time, in chunks that respect nothing. */
+async function unpackParts(root: string, tars: Buffer[], heldBack?: string): Promise<void> {
+  const inFlight = new InFlight(SIGNAL);
+  const unpacker = new Unpacker({
+    ...{ root, progress: PROGRESS, inFlight },
+    ...(heldBack === undefined ? {} : { heldBack }),
+  });
+  const unpackings = tars.map((tar, part) => pipeline(Readable.from(chunksOf(tar)), unpacker.tar(part)));
+  const outcomes = await Promise.allSettled(unpackings);
+  await inFlight.settle();
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  await inFlight.finish();
   await unpacker.finish();
+}
+
+function* chunksOf(bytes: Buffer): Iterable<Buffer> {
+  for (let at = 0; at < bytes.length; at += 3001) yield Buffer.from(bytes.subarray(at, at + 3001));
 }
 
 async function tarOf(entries: Entry[]): Promise<Buffer> {

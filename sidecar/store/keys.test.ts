@@ -53,14 +53,16 @@ test('spells the example of the layout', () => {
       keys.wal(wal('0000000100000004000000A7'), '.gz'),
       keys.wal(wal('00000002.history'), '.gz'),
       keys.backupInfo('20260301T020000'),
+      keys.manifest('20260301T020000'),
       keys.data('20260301T020000', 0, '.gz'),
       keys.tablespace('20260301T020000', '16402', 0, '.gz'),
-      keys.keepAnnotations('20260301T020000')[0],
+      keys.keepAnnotation('20260301T020000'),
     ],
     [
       'prod/eu/pg-main/wals/0000000100000004/0000000100000004000000A7.gz',
       'prod/eu/pg-main/wals/00000002.history.gz',
       'prod/eu/pg-main/base/20260301T020000/backup.info',
+      'prod/eu/pg-main/base/20260301T020000/annotations/cellar.json',
       'prod/eu/pg-main/base/20260301T020000/data.tar.gz',
       'prod/eu/pg-main/base/20260301T020000/16402.tar.gz',
       'prod/eu/pg-main/base/20260301T020000/annotations/keep',
@@ -93,12 +95,19 @@ test('takes a prefix with and without trailing slash as one place, without empty
   }
 });
 
-test('gives both spellings of the keep annotation, first the one that barman writes', () => {
-  const plain = 'd3/s/base/I/annotations/keep';
-  const doubled = 'd3//s/base/I/annotations/keep';
-  assert.deepEqual(serverKeys('d3', 's').keepAnnotations('I'), [plain, doubled]);
-  assert.deepEqual(serverKeys('d3/', 's').keepAnnotations('I'), [doubled, plain]);
-  assert.deepEqual(serverKeys('', 's').keepAnnotations('I'), ['s/base/I/annotations/keep']);
+test('no key of a destination has an empty element, and what barman doubles is known by an answer', () => {
+  for (const prefix of ['d3', 'd3/']) {
+    const keys = serverKeys(prefix, 's');
+    assert.equal(keys.keepAnnotation('I'), 'd3/s/base/I/annotations/keep');
+    assert.ok(keys.doubled);
+    assert.doesNotMatch(keys.doubled.prefix + keys.doubled.startAfter, /^\/|\/\//);
+    assert.ok('d3//s' > keys.doubled.startAfter && 'd3/0' > keys.doubled.folder);
+    assert.equal(keys.doubled.keptBackup('d3//s/base/I/annotations/keep'), 'I');
+    assert.equal(keys.doubled.keptBackup('d3//other/base/I/annotations/keep'), undefined);
+    assert.equal(keys.doubled.keptBackup('d3//s/base/I/annotations/other'), undefined);
+  }
+  assert.equal(serverKeys('', 's').doubled, undefined);
+  assert.equal(serverKeys('/', 's').doubled, undefined);
 });
 
 test('refuses a server name that is not a folder of its own', () => {

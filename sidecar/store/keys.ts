@@ -18,15 +18,32 @@ export type ServerKeys = {
   /** `<prefix>/<server>/base/<id>/` */
   backup(id: string): string;
   backupInfo(id: string): string;
+  /** Our own record of a backup; the barman tools ignore what is in this folder. */
+  manifest(id: string): string;
   /** Part 0 is `data.tar<suffix>`, part 1 `data_0001.tar<suffix>`. */
   data(id: string, part: number, suffix: string): string;
   /** Part 0 is `<oid>.tar<suffix>`, part 1 `<oid>_0001.tar<suffix>`. */
   tablespace(id: string, oid: string, part: number, suffix: string): string;
+  /** `full` or `standalone` in it keeps the backup from the retention policy. */
+  keepAnnotation(id: string): string;
+  /** What a deletion that has begun leaves in a backup's folder until everything else is gone. */
+  deletionMarker(id: string): string;
   /**
-   * Both spellings of the keep annotation, each once. Barman joins it without looking for a trailing slash of the
-   * prefix; the first one is what barman spells for the configured URL: write that, read both.
+   * Where a listing shows the annotations that barman writes under a destination with a trailing slash: it joins them
+   * as `<prefix>//<server>/base/<id>/annotations/…`. Some stores and policies refuse such a key in a request, so it is
+   * looked for in the answer only. Undefined without a prefix.
    */
-  keepAnnotations(id: string): string[];
+  doubled: DoubledKeys | undefined;
+};
+
+export type DoubledKeys = {
+  /** List below this, from `startAfter` on: what is doubled comes first. */
+  prefix: string;
+  startAfter: string;
+  /** Keys that are doubled begin with it. */
+  folder: string;
+  /** The backup that a doubled key keeps; undefined for any other key. */
+  keptBackup(key: string): string | undefined;
 };
 
 /**
@@ -55,16 +72,23 @@ export function serverKeys(prefix: string, serverName: string): ServerKeys {
     wal: (name, suffix) => `${walFolder(name)}${name.name}${suffix}`,
     backup,
     backupInfo: (id) => `${backup(id)}backup.info`,
+    manifest: (id) => `${backup(id)}annotations/cellar.json`,
     data: (id, part, suffix) => `${backup(id)}data${partSuffix(part)}.tar${suffix}`,
     tablespace: (id, oid, part, suffix) => `${backup(id)}${oid}${partSuffix(part)}.tar${suffix}`,
-    keepAnnotations: (id) => {
-      const rest = `${serverName}/base/${id}/annotations/keep`;
-      if (trimmed === '') return [rest];
-      const plain = `${trimmed}/${rest}`;
-      const doubled = `${trimmed}//${rest}`;
-      return prefix.endsWith('/') ? [doubled, plain] : [plain, doubled];
-    },
+    keepAnnotation: (id) => `${backup(id)}annotations/keep`,
+    deletionMarker: (id) => `${backup(id)}annotations/cellar-deleting`,
+    doubled: folder === '' ? undefined : doubledKeys(folder, serverName),
   };
+}
+
+/** A dot is the last character before a slash. */
+function doubledKeys(folder: string, serverName: string): DoubledKeys {
+  const base = `${folder}/${serverName}/base/`;
+  const keptBackup = (key: string) => {
+    const id = /^([^/]+)\/annotations\/keep$/.exec(key.slice(base.length))?.[1];
+    return key.startsWith(base) ? id : undefined;
+  };
+  return { prefix: folder, startAfter: `${folder}.~`, folder: `${folder}/`, keptBackup };
 }
 
 function partSuffix(part: number): string {

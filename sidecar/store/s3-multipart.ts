@@ -5,14 +5,17 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  type CreateMultipartUploadCommandInput,
   ListMultipartUploadsCommand,
   type MultipartUpload as S3Upload,
   UploadPartCommand,
+  type UploadPartCommandOutput,
 } from '@aws-sdk/client-s3';
 import { StoreError } from '../../api/errors.ts';
 import type { S3Calls } from './s3-calls.ts';
 import { MAX_ATTEMPTS } from './s3-client.ts';
-import { digestWhileSending } from './s3-digests.ts';
+import { digestWhileSending, type SentBytes } from './s3-digests.ts';
+import { S3Error } from './s3-errors.ts';
 import { withGrace } from './s3-grace.ts';
 import { attributesOf } from './s3-put.ts';
 import { type PutVerifier, unquoted } from './s3-verify.ts';
@@ -31,20 +34,33 @@ export async function createMultipart(
 ): Promise<MultipartUpload> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const request = new CreateMultipartUploadCommand({ Bucket: calls.bucket, Key: key, ...attributesOf(options) });
+  const input = { Bucket: calls.bucket, Key: key, ...attributesOf(options) };
   // Not cut off at once: its answer names what must be aborted.
   const late = withGrace(signal);
   try {
-    const answer = await calls.send('CreateMultipartUpload', key, late.signal, (client, send) =>
-      client.send(request, send),
+    const id = await verifier.parts.checked(
+      () => create(calls, key, { ...input, ChecksumAlgorithm: 'CRC32' }, late.signal),
+      () => create(calls, key, input, late.signal),
     );
-    const upload = new S3MultipartUpload(calls, verifier, head, key, answer.UploadId ?? '', options.encryption);
+    const upload = new S3MultipartUpload(calls, verifier, head, key, id, options.encryption);
     if (signal?.aborted) await upload.abort();
     signal?.throwIfAborted();
     return upload;
   } finally {
     late.release();
   }
+}
+
+async function create(
+  calls: S3Calls,
+  key: string,
+  input: CreateMultipartUploadCommandInput,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const answer = await calls.send('CreateMultipartUpload', key, signal, (client, send) =>
+    client.send(new CreateMultipartUploadCommand(input), send),
+  );
+  return answer.UploadId ?? '';
 }
 
 /**
@@ -106,20 +122,52 @@ class S3MultipartUpload implements MultipartUpload {
   }
 
   /** Undefined when the store has other bytes than were sent: the same number sent again takes their place. */
-  async #sendPart(number: number, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Part | undefined> {
-    const at = { Bucket: this.#calls.bucket, Key: this.#key, UploadId: this.#id, PartNumber: number };
-    const request = new UploadPartCommand({ ...at, Body: bytes });
+  #sendPart(number: number, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Part | undefined> {
+    return this.#verifier.parts.checked(
+      () => this.#sendChecked(number, bytes, signal),
+      () => this.#sendDigested(number, bytes, signal),
+    );
+  }
+
+  /** With its CRC-32, which the store compares itself and answers. */
+  async #sendChecked(number: number, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Part | undefined> {
+    const never = new AbortController().signal;
+    const sent = await digestWhileSending(bytes, { md5: false, crc32: true }, never);
+    try {
+      const answer = await this.#send(number, { Body: bytes, ChecksumCRC32: sent.crc32 }, signal);
+      if (this.#verifier.parts.believes(answer)) return this.#accepted(sent, answer);
+      const wanted = this.#verifier.wanted(this.#encryption);
+      return this.#accepted(await digestWhileSending(bytes, wanted, never), answer);
+    } catch (error) {
+      if (error instanceof S3Error && error.code === 'BadDigest') return undefined;
+      throw error;
+    }
+  }
+
+  async #sendDigested(number: number, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Part | undefined> {
     const done = new AbortController();
     const digests = digestWhileSending(bytes, this.#verifier.wanted(this.#encryption), done.signal);
     try {
-      const answer = await this.#calls.send('UploadPart', this.#key, signal, (client, send) =>
-        client.send(request, send),
-      );
-      if (!this.#verifier.acceptsPart(await digests, answer)) return undefined;
-      return { etag: answer.ETag ?? '', sizeBytes: bytes.length, checksum: answer.ChecksumCRC32 };
+      const answer = await this.#send(number, { Body: bytes }, signal);
+      return this.#accepted(await digests, answer);
     } finally {
       done.abort();
     }
+  }
+
+  #send(
+    PartNumber: number,
+    content: { Body: Uint8Array; ChecksumCRC32?: string | undefined },
+    signal: AbortSignal | undefined,
+  ): Promise<UploadPartCommandOutput> {
+    const at = { Bucket: this.#calls.bucket, Key: this.#key, UploadId: this.#id, PartNumber };
+    const request = new UploadPartCommand({ ...at, ...content });
+    return this.#calls.send('UploadPart', this.#key, signal, (client, send) => client.send(request, send));
+  }
+
+  #accepted(sent: SentBytes, answer: UploadPartCommandOutput): Part | undefined {
+    if (!this.#verifier.acceptsPart(sent, answer)) return undefined;
+    return { etag: answer.ETag ?? '', sizeBytes: sent.sizeBytes, checksum: answer.ChecksumCRC32 };
   }
 
   async complete(options?: { signal?: AbortSignal }): Promise<ObjectInfo> {

@@ -4,6 +4,7 @@ import { messageOf, StoreError } from '../../api/errors.ts';
 import type { S3Calls } from './s3-calls.ts';
 import { BodyDigests, type SentBytes, type WantedDigests } from './s3-digests.ts';
 import { withGrace } from './s3-grace.ts';
+import { PartChecksums } from './s3-part-checksums.ts';
 import type { ObjectInfo, ObjectStorage, PutOptions } from './store.ts';
 
 /** What the store answered to a put or to a part, as far as it tells of the content. */
@@ -39,6 +40,8 @@ export class PutVerifier {
   readonly #reads: Reads;
   readonly #asksForChecksums: boolean;
   #etagsAreMd5: boolean | 'unknown' = 'unknown';
+  /** How parts are known by what was sent. */
+  readonly parts = new PartChecksums();
 
   constructor(calls: S3Calls, reads: Reads, asksForChecksums: boolean) {
     this.#calls = calls;

@@ -1,13 +1,11 @@
-// Equal blocks of a stream, packed several at a time, handed on in order.
+// Blocks of a stream, packed several at a time, handed on in order.
 import { availableParallelism } from 'node:os';
-import { BufferPool } from './buffers.ts';
+import { BLOCK_BYTES, isLent, lendBlock, returnBlock } from './blocks.ts';
 import { PacedTransform } from './paced.ts';
 
 export type BlockFormat = {
-  /** Size of every block but the last, bytes. */
-  blockBytes: number;
   begin(): Buffer;
-  /** What `bytes`, which stay unchanged until the answer, become. Called in order. */
+  /** What `bytes` (1 to BLOCK_BYTES of them, which stay unchanged until the answer) become. Called in order. */
   pack(bytes: Buffer): Promise<Buffer>;
   end(): Buffer;
 };
@@ -15,10 +13,10 @@ export type BlockFormat = {
 /** Bounds memory where there are many cores. */
 const MOST_AT_ONCE = 8;
 
-/** Shared by all streams of the process: as many as eight of them use on two cores. */
-const BLOCKS = new BufferPool(24);
-
-/** Memory: for each core, and one more, a block and what it becomes. The packers set the pace. */
+/**
+ * Cuts into blocks of BLOCK_BYTES; lent blocks are packed as they come, without a copy, and returned. Memory: for each core,
+ * and one more, a block and what it becomes. The packers set the pace.
+ */
 export class BlockEncoder extends PacedTransform {
   readonly #format: BlockFormat;
   readonly #parallel = Math.min(MOST_AT_ONCE, availableParallelism());
@@ -33,33 +31,41 @@ export class BlockEncoder extends PacedTransform {
   }
 
   protected override async accept(chunk: Buffer): Promise<void> {
-    let at = 0;
-    while (at < chunk.length) {
-      this.#block ??= BLOCKS.take(this.#format.blockBytes);
-      const room = this.#format.blockBytes - this.#filled;
-      const copied = chunk.copy(this.#block, this.#filled, at, at + room);
+    if (this.#filled === 0 && isLent(chunk)) {
+      await this.#dispatch(chunk);
+      return;
+    }
+    for (let at = 0; at < chunk.length; ) {
+      this.#block ??= lendBlock();
+      const copied = chunk.copy(this.#block, this.#filled, at);
       at += copied;
       this.#filled += copied;
-      if (this.#filled === this.#format.blockBytes) await this.#dispatch(this.#block);
+      if (this.#filled === BLOCK_BYTES) await this.#dispatchOwn();
     }
+    returnBlock(chunk);
   }
 
   protected override async finish(): Promise<void> {
-    if (this.#block !== undefined && this.#filled > 0) await this.#dispatch(this.#block);
+    await this.#dispatchOwn();
     while (this.#packing.length > 0) await this.#giveFirst();
     this.push(this.#format.end());
   }
 
+  async #dispatchOwn(): Promise<void> {
+    const block = this.#block?.subarray(0, this.#filled);
+    this.#block = undefined;
+    this.#filled = 0;
+    if (block !== undefined) await this.#dispatch(block);
+  }
+
   async #dispatch(block: Buffer): Promise<void> {
-    const packing = this.#format.pack(block.subarray(0, this.#filled)).then((packed) => {
-      BLOCKS.give(block);
+    const packing = this.#format.pack(block).then((packed) => {
+      returnBlock(block);
       return packed;
     });
     // It is awaited later, in its turn.
     packing.catch(() => {});
     this.#packing.push(packing);
-    this.#block = undefined;
-    this.#filled = 0;
     if (this.#packing.length > this.#parallel) await this.#giveFirst();
   }
 

@@ -1,5 +1,4 @@
-// Reads LZ4 frames: independent blocks several at a time, linked ones (barman's) in order with the last 64 KiB in hand.
-import { availableParallelism } from 'node:os';
+// Reads LZ4 frames: independent blocks, and linked ones (barman's) with the last 64 KiB in hand.
 import { CorruptError, messageOf } from '../../api/errors.ts';
 import { HeldBytes } from './held.ts';
 import { codecLibrary } from './libraries.ts';
@@ -9,7 +8,6 @@ import { XxHash32 } from './xxhash32.ts';
 
 const SKIPPABLE_MAGIC = 0x184d2a50;
 const WINDOW_BYTES = 64 * 1024;
-const MOST_AT_ONCE = 8;
 /** Sizes by the code in the descriptor. */
 const BLOCK_BYTES = new Map([
   [4, 64 * 1024],
@@ -26,20 +24,25 @@ type Frame = {
   checksum: XxHash32 | undefined;
 };
 
+type Unpack = Awaited<ReturnType<typeof codecLibrary<'lz4'>>>['uncompressSync'];
+
 /**
- * Reads one or more frames; CorruptError on truncation, damage or anything but a frame after the last. Memory: for each
- * core one block of at most 4 MiB, packed and unpacked (1 MiB with what lz4.ts writes).
+ * Reads one or more frames; CorruptError on truncation, damage or anything but a frame after the last. Memory: one block of
+ * at most 4 MiB, packed and unpacked (1 MiB with what lz4.ts writes).
  */
 export class Lz4Decoder extends PacedTransform {
-  readonly #parallel = Math.min(MOST_AT_ONCE, availableParallelism());
   readonly #held = new HeldBytes();
-  readonly #unpacking: Promise<Buffer>[] = [];
+  #unpackBlock: Unpack | undefined;
+  /** A packed block with its size in front, as the library takes it. */
+  #room: Buffer = Buffer.alloc(0);
   #frame: Frame | undefined;
   #window: Buffer = Buffer.alloc(0);
   #frames = 0;
   #sizeBytes = 0;
 
   protected override async accept(chunk: Buffer): Promise<void> {
+    // Not its asynchronous call: what that allocates in libuv's threads piles up to half a gigabyte before it is freed.
+    this.#unpackBlock ??= (await codecLibrary('lz4')).uncompressSync;
     this.#held.append(chunk);
     while (await this.#step());
   }
@@ -108,48 +111,39 @@ export class Lz4Decoder extends PacedTransform {
     if (frame.blockChecksums && new XxHash32().update(packed).digest() !== bytes.readUInt32LE(end)) {
       throw new CorruptError('lz4 content is damaged: the checksum of a block differs');
     }
-    const unpacking = word >= STORED ? Promise.resolve(Buffer.from(packed)) : this.#unpack(frame, packed);
-    // It is awaited later, in its turn.
-    unpacking.catch(() => {});
-    this.#unpacking.push(unpacking);
+    const unpacked = word >= STORED ? Buffer.from(packed) : this.#unpack(frame, packed);
     this.#held.drop(end + (frame.blockChecksums ? 4 : 0));
-    if (frame.linked || this.#unpacking.length > this.#parallel) await this.#giveFirst(frame);
+    frame.checksum?.update(unpacked);
+    this.#sizeBytes += unpacked.length;
+    if (frame.linked) this.#keepWindow(unpacked);
+    await this.give(unpacked);
     return true;
   }
 
-  async #unpack(frame: Frame, packed: Buffer): Promise<Buffer> {
-    // Copied before anything is waited for: `packed` is a view of bytes that move when more arrive. The library takes the
-    // largest size that may come out in front.
-    const sized = Buffer.allocUnsafeSlow(4 + packed.length);
+  #unpack(frame: Frame, packed: Buffer): Buffer {
+    if (this.#room.length < 4 + packed.length) this.#room = Buffer.allocUnsafeSlow(4 + frame.blockBytes);
+    const sized = this.#room.subarray(0, 4 + packed.length);
+    // The library takes the largest size that may come out in front.
     sized.writeUInt32LE(frame.blockBytes, 0);
     packed.copy(sized, 4);
     const window = this.#window;
-    // Not the asynchronous call: what it allocates in libuv's threads piles up to half a gigabyte before it is freed.
-    const { uncompressSync } = await codecLibrary('lz4');
+    const unpackBlock = this.#unpackBlock as Unpack;
     try {
-      return window.length === 0 ? uncompressSync(sized) : uncompressSync(sized, window);
+      return window.length === 0 ? unpackBlock(sized) : unpackBlock(sized, window);
     } catch (error) {
       throw new CorruptError(`lz4 content is damaged: ${messageOf(error)}`, { cause: error });
     }
   }
 
-  async #giveFirst(frame: Frame): Promise<void> {
-    const bytes = await this.#unpacking.shift();
-    if (bytes === undefined) return;
-    frame.checksum?.update(bytes);
-    this.#sizeBytes += bytes.length;
-    if (frame.linked) {
-      const before = this.#window.subarray(-Math.max(1, WINDOW_BYTES - bytes.length));
-      this.#window = bytes.length >= WINDOW_BYTES ? bytes.subarray(-WINDOW_BYTES) : Buffer.concat([before, bytes]);
-    }
-    await this.give(bytes);
+  #keepWindow(bytes: Buffer): void {
+    const before = this.#window.subarray(-Math.max(1, WINDOW_BYTES - bytes.length));
+    this.#window = bytes.length >= WINDOW_BYTES ? bytes.subarray(-WINDOW_BYTES) : Buffer.concat([before, bytes]);
   }
 
-  async #readEnd(frame: Frame): Promise<boolean> {
+  #readEnd(frame: Frame): boolean {
     const bytes = this.#held.bytes;
     const endBytes = frame.checksum === undefined ? 4 : 8;
     if (bytes.length < endBytes) return false;
-    while (this.#unpacking.length > 0) await this.#giveFirst(frame);
     if (frame.sizeBytes !== undefined && frame.sizeBytes !== BigInt(this.#sizeBytes)) {
       throw new CorruptError(`lz4 content is damaged: ${this.#sizeBytes} bytes instead of ${frame.sizeBytes}`);
     }

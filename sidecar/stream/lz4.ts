@@ -2,13 +2,13 @@
 import type { Transform } from 'node:stream';
 import { InvalidInputError } from '../../api/errors.ts';
 import { BlockEncoder } from './block-encoder.ts';
+import { lendOnce } from './blocks.ts';
 import { codecLibrary } from './libraries.ts';
 import { XxHash32 } from './xxhash32.ts';
 
 export const LZ4_MAGIC = 0x184d2204;
-/** Blocks of 1 MiB: a code of the format. */
+/** Blocks of 1 MiB at most, as BLOCK_BYTES: a code of the format. */
 const BLOCK_CODE = 6;
-const BLOCK_BYTES = 1024 * 1024;
 /** Version 1, blocks that do not refer to each other, a checksum of the content: without it damage can go unseen. */
 const FLAGS = 0x64;
 const HAS_CONTENT_SIZE = 0x08;
@@ -23,7 +23,6 @@ export function lz4Encoder(options?: { level?: number; sizeBytes?: number }): Tr
   const checksum = new XxHash32();
   let sizeBytes = 0;
   return new BlockEncoder({
-    blockBytes: BLOCK_BYTES,
     begin: () => frameHeader(options?.sizeBytes),
     pack: (bytes) => {
       sizeBytes += bytes.length;
@@ -62,10 +61,10 @@ async function packBlock(bytes: Buffer): Promise<Buffer> {
   const packed = await compress(bytes);
   if (packed.length - 4 < bytes.length) {
     packed.writeUInt32LE(packed.length - 4, 0);
-    return packed;
+    return lendOnce(packed);
   }
   const stored = Buffer.allocUnsafeSlow(4 + bytes.length);
   stored.writeUInt32LE((bytes.length | STORED) >>> 0, 0);
   bytes.copy(stored, 4);
-  return stored;
+  return lendOnce(stored);
 }

@@ -1,19 +1,16 @@
 // Reads gzip, with several threads where full flushes have cut it (parallel-gzip.ts). A cut is guessed by its bytes and
-// proven by unpacking the part alone, to its very end; the first part that does not, and all after it, is read in order,
-// with the last 32 KiB as the dictionary. Checksum and length prove the whole.
+// proven by unpacking the part alone, to its very end; one that does not is joined with the next. What is too long for that,
+// and all after it, is read in order, with the last 32 KiB as the dictionary. Checksum and length prove the whole.
 import { availableParallelism } from 'node:os';
-import { crc32, createInflateRaw, type InflateRaw, inflateRaw } from 'node:zlib';
-import { CorruptError, messageOf } from '../../api/errors.ts';
+import { crc32, inflateRaw } from 'node:zlib';
+import { CorruptError } from '../../api/errors.ts';
 import { gzipHeaderBytes } from './gzip-header.ts';
 import { HeldBytes } from './held.ts';
+import { OrderInflate } from './order-inflate.ts';
 import { PacedTransform } from './paced.ts';
-import { provesDamage } from './zlib-corrupt.ts';
 
-const CHUNK_BYTES = 256 * 1024;
 /** What parallel-gzip.ts writes comes out in one piece. */
 const PART_CHUNK_BYTES = 1024 * 1024 + 1;
-/** What is fed at a time in order: it can become a thousand times as much, all of it at once. */
-const BITE_BYTES = 8 * 1024;
 const CUT = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 const LAST_BLOCK = Buffer.from([0x03, 0x00]);
 /** A part may be as small as this; cuts nearer to each other are passed over. */
@@ -30,7 +27,7 @@ type Part = { endAt: number; unpacked: Promise<Buffer | undefined> };
 
 /**
  * Reads one or more members; CorruptError on truncation, damage or anything but zero bytes after the last. Memory: for each
- * core one part of up to 4 MiB, packed and unpacked; 1 MiB with what parallel-gzip.ts writes.
+ * core and one more a part of up to 4 MiB, packed and unpacked; 1 MiB with what parallel-gzip.ts writes.
  */
 export class GunzipDecoder extends PacedTransform {
   readonly #parallel = Math.min(MOST_AT_ONCE, availableParallelism());
@@ -40,7 +37,7 @@ export class GunzipDecoder extends PacedTransform {
   #partAt = 0;
   #searchAt = 0;
   #parts: Part[] = [];
-  #inflate: InflateRaw | undefined;
+  #inflate: OrderInflate | undefined;
   #window: Buffer = Buffer.alloc(0);
   #checksum = 0;
   #sizeBytes = 0;
@@ -109,7 +106,8 @@ export class GunzipDecoder extends PacedTransform {
         if (this.#ended || this.#bytes.length > MOST_PART_BYTES) this.#stage = 'order';
         return;
       }
-      if (this.#parts.length <= this.#parallel && !this.#ended) return;
+      const isLong = this.#bytes.length - this.#partAt > MOST_PART_BYTES;
+      if (this.#parts.length <= this.#parallel && !isLong && !this.#ended) return;
       await this.#giveFirstPart();
     }
   }
@@ -133,8 +131,7 @@ export class GunzipDecoder extends PacedTransform {
     const part = this.#parts.shift();
     const unpacked = await part?.unpacked;
     if (part === undefined || unpacked === undefined) {
-      this.#parts = [];
-      this.#stage = 'order';
+      this.#joinParts();
       return;
     }
     this.#drop(part.endAt);
@@ -144,26 +141,26 @@ export class GunzipDecoder extends PacedTransform {
     await this.#giveContent(unpacked);
   }
 
-  async #readInOrder(): Promise<void> {
-    const inflate = this.#startInflate();
-    while (this.#bytes.length > 0) {
-      const bite = this.#bytes.subarray(0, BITE_BYTES);
-      const { outputs, ended, usedBytes } = await feed(inflate, bite);
-      for (const output of outputs) await this.#giveContent(output);
-      this.#drop(usedBytes);
-      if (!ended) continue;
-      inflate.destroy();
-      this.#inflate = undefined;
-      this.#stage = 'trailer';
+  /** What looked like a cut was none, as one in some gigabytes is: the next one may be. */
+  #joinParts(): void {
+    const next = this.#parts.shift();
+    if (next !== undefined && next.endAt <= MOST_PART_BYTES) {
+      this.#parts.unshift({ endAt: next.endAt, unpacked: inflateAlone(this.#bytes.subarray(0, next.endAt)) });
       return;
     }
+    this.#parts = [];
+    this.#stage = 'order';
   }
 
-  #startInflate(): InflateRaw {
-    if (this.#inflate !== undefined) return this.#inflate;
-    const dictionary = this.#window.length === 0 ? {} : { dictionary: this.#window };
-    this.#inflate = createInflateRaw({ chunkSize: CHUNK_BYTES, ...dictionary });
-    return this.#inflate;
+  async #readInOrder(): Promise<void> {
+    if (this.#bytes.length === 0) return;
+    this.#inflate ??= new OrderInflate(this.#window);
+    const { ended, usedBytes } = await this.#inflate.feed(this.#bytes, (output) => this.#giveContent(output));
+    this.#drop(usedBytes);
+    if (!ended) return;
+    this.#inflate.destroy();
+    this.#inflate = undefined;
+    this.#stage = 'trailer';
   }
 
   #readTrailer(): void {
@@ -211,31 +208,6 @@ function inflateAlone(part: Buffer): Promise<Buffer | undefined> {
 function isWhole(answer: unknown, sizeBytes: number): answer is { buffer: Buffer } {
   const { buffer, engine } = answer as { buffer: Buffer; engine: { bytesWritten: number } };
   return buffer instanceof Uint8Array && engine.bytesWritten === sizeBytes;
-}
-
-/** Feeds some bytes; `ended` when the last block is done, and then `usedBytes` may be less than all. */
-function feed(inflate: InflateRaw, bite: Buffer): Promise<{ outputs: Buffer[]; ended: boolean; usedBytes: number }> {
-  const before = inflate.bytesWritten;
-  const outputs: Buffer[] = [];
-  return new Promise((resolve, reject) => {
-    const onData = (output: Buffer): void => {
-      outputs.push(output);
-    };
-    const onEnd = (): void => finish(true);
-    const onError = (error: Error): void => {
-      const facts = { cause: error, certain: provesDamage(error) };
-      reject(new CorruptError(`gzip content is damaged: ${messageOf(error)}`, facts));
-    };
-    const finish = (ended: boolean): void => {
-      inflate.off('data', onData).off('end', onEnd).off('error', onError);
-      resolve({ outputs, ended, usedBytes: inflate.bytesWritten - before });
-    };
-    inflate.on('data', onData).on('end', onEnd).on('error', onError);
-    inflate.write(bite, () => {
-      // Output may still be on its way; what was not used means that the end is, too.
-      if (inflate.bytesWritten - before === bite.length) setImmediate(() => finish(false));
-    });
-  });
 }
 
 function lastBytes(before: Buffer, bytes: Buffer): Buffer {

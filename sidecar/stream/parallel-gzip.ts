@@ -6,8 +6,6 @@ import { crc32 } from 'node:zlib';
 import { BlockEncoder } from './block-encoder.ts';
 import { deflateBlock } from './deflate-streams.ts';
 
-/** Larger blocks pack little better: the dictionary reaches 32 KiB. */
-const BLOCK_BYTES = 1024 * 1024;
 /** Barman's default level. */
 const DEFAULT_LEVEL = 6;
 /** An empty last block. */
@@ -19,7 +17,6 @@ export function parallelGzipEncoder(options?: { level?: number }): Transform {
   let checksum = 0;
   let sizeBytes = 0;
   return new BlockEncoder({
-    blockBytes: BLOCK_BYTES,
     // No name and no time: the same content gives the same object.
     begin: () => Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, level === 9 ? 2 : level === 1 ? 4 : 0, 0xff]),
     pack: (bytes) => {

@@ -4,6 +4,8 @@ import { type Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { InvalidInputError, PreconditionError } from '../../api/errors.ts';
 import type { MultipartUpload, ObjectInfo, ObjectStorage, PutOptions } from '../store/store.ts';
+import { returnBlock } from './blocks.ts';
+import { BufferPool } from './buffers.ts';
 
 export type UploadOptions = Omit<PutOptions, 'onlyIf'> & {
   /** Size of every part but the last, bytes. A stream that is not longer goes by a single put. */
@@ -13,6 +15,12 @@ export type UploadOptions = Omit<PutOptions, 'onlyIf'> & {
   /** Also take the SHA-256 of what is uploaded. */
   sha256?: boolean;
 };
+
+/**
+ * One upload with two parts in flight, and the one that is filled: the tars of a backup follow each other. Fresh memory for
+ * each would cost its page faults, and be there twice until the garbage collector looks.
+ */
+const buffers = new BufferPool(3);
 
 /**
  * Uploads everything that `source` gives and returns what the store reports. The store sets the pace. On any failure
@@ -53,7 +61,6 @@ class PartUploader extends Writable {
   readonly #signal: AbortSignal;
   readonly #hash: Hash | undefined;
   readonly #inFlight = new Set<Promise<void>>();
-  readonly #free: Buffer[] = [];
   #current: Buffer;
   #filled = 0;
   #parts = 0;
@@ -66,7 +73,7 @@ class PartUploader extends Writable {
     this.#options = options;
     this.#signal = options.signal ? AbortSignal.any([options.signal, this.#stop.signal]) : this.#stop.signal;
     this.#hash = options.sha256 === true ? createHash('sha256') : undefined;
-    this.#current = Buffer.allocUnsafeSlow(options.partBytes);
+    this.#current = this.#takeBuffer();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
@@ -78,6 +85,8 @@ class PartUploader extends Writable {
   async finish(): Promise<ObjectInfo & { sha256?: string }> {
     const last = this.#current.subarray(0, this.#filled);
     const info = this.#upload === undefined ? await this.#putAll(last) : await this.#complete(this.#upload, last);
+    // A put that was repeated may still be sending what it had in its first attempt.
+    if (this.#upload !== undefined || info.sentOnce === true) buffers.give(this.#current);
     return this.#hash === undefined ? info : { ...info, sha256: this.#hash.digest('hex') };
   }
 
@@ -98,17 +107,23 @@ class PartUploader extends Writable {
       this.#filled += copied;
       offset += copied;
     }
+    returnBlock(chunk);
   }
 
   async #sendCurrent(): Promise<void> {
     this.#upload ??= await this.#storage.createMultipart(this.#key, this.#attributes());
-    this.#startPart(this.#upload, this.#current);
-    while (this.#inFlight.size >= this.#options.parallel) await Promise.race(this.#inFlight);
-    this.#current = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#options.partBytes);
+    await this.#startPart(this.#upload, this.#current, true);
+    this.#current = this.#takeBuffer();
     this.#filled = 0;
   }
 
-  #startPart(upload: MultipartUpload, bytes: Buffer): void {
+  #takeBuffer(): Buffer {
+    const { partBytes } = this.#options;
+    return buffers.take(partBytes).subarray(0, partBytes);
+  }
+
+  /** Begins when fewer than `parallel` are on their way. */
+  async #startPart(upload: MultipartUpload, bytes: Buffer, isReusable: boolean): Promise<void> {
     this.#parts += 1;
     const { maxParts } = this.#storage.capabilities;
     if (this.#parts > maxParts) {
@@ -119,8 +134,9 @@ class PartUploader extends Writable {
         },
       );
     }
+    while (this.#inFlight.size >= this.#options.parallel) await Promise.race(this.#inFlight);
     const sent = upload.part(this.#parts, bytes, { signal: this.#signal }).then(() => {
-      if (bytes.length === this.#options.partBytes) this.#free.push(bytes);
+      if (isReusable) buffers.give(bytes);
     });
     const tracked = sent.finally(() => this.#inFlight.delete(tracked));
     this.#inFlight.add(tracked);
@@ -129,7 +145,7 @@ class PartUploader extends Writable {
   }
 
   async #complete(upload: MultipartUpload, last: Buffer): Promise<ObjectInfo> {
-    this.#startPart(upload, last);
+    await this.#startPart(upload, last, false);
     await Promise.all(this.#inFlight);
     return upload.complete({ signal: this.#signal });
   }

@@ -2,68 +2,97 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { FakeStorage } from '../../test/fake-storage.ts';
 import { createS3Storage } from '../store/s3.ts';
 import { resolveS3Settings } from '../store/s3-settings.ts';
-import { resumableGet } from './resumable.ts';
+import type { ObjectStorage } from '../store/store.ts';
+import { readStretch, type Stretch } from './resumable.ts';
 
 const CONTENT = randomBytes(1_000_000);
 const QUICK = { firstWaitMs: 1 };
 
-test('goes on at its offset over cut bodies and gives the whole content', async (t) => {
+test('goes on at its offset over cut bodies and takes every byte once', async (t) => {
   const served = await serveCut(t, { perAnswer: 300_000 });
-  const got = await resumableGet(served.storage, 'k', QUICK);
-  assert.ok(got);
-  assert.ok((await buffer(got.body)).equals(CONTENT));
+  const { info, bytes } = await read(served.storage, { offset: 0, length: CONTENT.length });
+  assert.ok(bytes.equals(CONTENT));
   assert.ok(served.ranges.length >= 4, 'was not cut');
-  assert.equal(got.info.sizeBytes, CONTENT.length);
+  assert.equal(info?.sizeBytes, CONTENT.length);
 });
 
-test('gives a range over cut bodies', async (t) => {
+test('takes a stretch over cut bodies, and what there is of one beyond the end', async (t) => {
   const served = await serveCut(t, { perAnswer: 300_000 });
-  const got = await resumableGet(served.storage, 'k', { ...QUICK, offset: 100_000, length: 500_000 });
-  assert.ok(got);
-  assert.ok((await buffer(got.body)).equals(CONTENT.subarray(100_000, 600_000)));
+  const inside = await read(served.storage, { offset: 100_000, length: 500_000 });
+  assert.ok(inside.bytes.equals(CONTENT.subarray(100_000, 600_000)));
+  const beyond = await read(served.storage, { offset: 900_000, length: 500_000 });
+  assert.ok(beyond.bytes.equals(CONTENT.subarray(900_000)));
 });
 
 test('never mixes two contents: an object replaced in between is a conflict', async (t) => {
   const served = await serveCut(t, { perAnswer: 300_000 });
-  const got = await resumableGet(served.storage, 'k', QUICK);
-  assert.ok(got);
-  served.etag = '"two"';
-  await assert.rejects(buffer(got.body), { name: 'StoreError', failure: 'conflict' });
+  const reading = read(
+    served.storage,
+    { offset: 0, length: CONTENT.length },
+    { opened: () => (served.etag = '"two"') },
+  );
+  await assert.rejects(reading, { name: 'StoreError', failure: 'conflict' });
 });
 
-test('gives up after so many attempts without a byte, with the last error', async (t) => {
+test('gives up when nothing has come for so long, with the last error', async (t) => {
   const served = await serveCut(t, { perAnswer: 0 });
-  const got = await resumableGet(served.storage, 'k', { ...QUICK, maxFruitlessAttempts: 3 });
-  assert.ok(got);
-  await assert.rejects(buffer(got.body), { name: 'StoreError', failure: 'broken' });
-  assert.equal(served.ranges.length, 3);
+  const reading = read(served.storage, { offset: 0, length: 10 }, { limitMs: 0 });
+  await assert.rejects(reading, { name: 'StoreError', failure: 'broken' });
+  assert.equal(served.ranges.length, 1);
 });
 
-test('answers undefined for an object that is not there', async (t) => {
-  const served = await serve(t, (_request, response) => {
+test('waits for a store that is away from the start', async () => {
+  const storage = new FakeStorage();
+  storage.plant('k', CONTENT);
+  storage.fail('get', 'throttled', 3);
+  storage.fail('get', 'broken', 3);
+  const { bytes } = await read(storage, { offset: 0, length: CONTENT.length });
+  assert.ok(bytes.equals(CONTENT));
+});
+
+test('what no waiting can help is thrown at once', async () => {
+  const storage = new FakeStorage();
+  storage.plant('k', CONTENT);
+  storage.fail('get', 'refused');
+  await assert.rejects(read(storage, { offset: 0, length: 10 }), { name: 'StoreError', failure: 'refused' });
+  assert.equal(storage.requests.length, 1);
+});
+
+test('answers undefined for an object that is not there, unless it was there before', async (t) => {
+  const gone = await serve(t, (_request, response) => {
     response.writeHead(404).end('<Error><Code>NoSuchKey</Code></Error>');
   });
-  assert.equal(await resumableGet(served, 'k'), undefined);
+  assert.equal((await read(gone, { offset: 0, length: 10 })).info, undefined);
+  const reading = read(gone, { offset: 5, length: 5, etag: 'one' });
+  await assert.rejects(reading, { name: 'StoreError', failure: 'absent' });
 });
 
-test('asks for nothing more when its reader goes away or its signal fires', async (t) => {
+test('asks for nothing more when its signal fires', async (t) => {
   const served = await serveCut(t, { perAnswer: 300_000 });
-  const left = await resumableGet(served.storage, 'k', QUICK);
-  assert.ok(left);
-  for await (const _ of left.body) break;
   const stop = new AbortController();
-  const stopped = await resumableGet(served.storage, 'k', { ...QUICK, signal: stop.signal });
-  assert.ok(stopped);
   const reason = new Error('enough');
-  await assert.rejects(async () => {
-    for await (const _ of stopped.body) stop.abort(reason);
-  }, reason);
-  assert.equal(served.ranges.length, 2);
+  const reading = read(
+    served.storage,
+    { offset: 0, length: CONTENT.length },
+    { signal: stop.signal, opened: () => stop.abort(reason) },
+  );
+  await assert.rejects(reading, reason);
+  assert.equal(served.ranges.length, 1);
 });
+
+type Options = { limitMs?: number; signal?: AbortSignal; opened?: () => void };
+
+async function read(storage: ObjectStorage, stretch: Stretch, options: Options = {}) {
+  const { opened, signal = AbortSignal.timeout(60_000), ...rest } = options;
+  const chunks: Buffer[] = [];
+  const reader = { take: (chunk: Buffer) => chunks.push(chunk), ...(opened === undefined ? {} : { opened }) };
+  const info = await readStretch(storage, 'k', stretch, reader, { ...QUICK, ...rest, signal });
+  return { info, bytes: Buffer.concat(chunks) };
+}
 
 /** Serves CONTENT, cutting the connection after some bytes of each answer. */
 async function serveCut(t: TestContext, { perAnswer }: { perAnswer: number }) {

@@ -1,115 +1,119 @@
-// Reading a long object through cuts: at the offset reached, as long as it is the same object.
-import { Readable } from 'node:stream';
+// Reads a stretch of an object through cuts and absences of the store: on from the offset reached, as long as it is the same
+// object.
+import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { setTimeout } from 'node:timers/promises';
 import { StoreError } from '../../api/errors.ts';
-import type { GetOptions, ObjectInfo, ObjectStorage } from '../store/store.ts';
+import type { ObjectInfo, ObjectStorage } from '../store/store.ts';
 
-export type ResumableOptions = GetOptions & {
-  /** Attempts in a row that may bring no byte before the last error is given up to. Default 5. */
-  maxFruitlessAttempts?: number;
+export type Stretch = {
+  /** First byte. */
+  offset: number;
+  /** Bytes wanted; fewer come where the object ends before. */
+  length: number;
+  /** Of the object that is meant; without it, of the first answer. */
+  etag?: string;
+};
+
+export type StretchReader = {
+  /** Told of the object by the first answer, before any byte. */
+  opened?(info: ObjectInfo): void;
+  /** Takes the bytes as they come, and must not make them wait. */
+  take(chunk: Buffer): void;
+};
+
+export type Perseverance = {
+  /** How long attempts may bring no byte until the last error is given up to, ms. Default 5 minutes. */
+  limitMs?: number;
   /** Shortest wait before the second attempt, ms; doubles with each fruitless one, with jitter. Default 200. */
   firstWaitMs?: number;
 };
 
+const LIMIT_MS = 300_000;
+const FIRST_WAIT_MS = 200;
 const MAX_WAIT_MS = 10_000;
 
 /**
- * Opens an object for reading; undefined when it is positively absent. The body goes on over `throttled` and `broken`
- * failures with a new request for the rest, bound to the ETag of the first answer: an object that was replaced in
- * between ends in a StoreError `conflict`, never in mixed content. The reader sets the pace.
+ * Resolves when all bytes have been taken; with undefined when the object is positively absent. `throttled` and `broken`
+ * failures are waited out, and the rest is asked for, bound to the ETag: an object that was replaced in between ends in a
+ * StoreError `conflict`, never in mixed content. Throws StoreError, or the signal's reason.
  */
-export async function resumableGet(
+export async function readStretch(
   storage: ObjectStorage,
   key: string,
-  options: ResumableOptions = {},
-): Promise<{ info: ObjectInfo; body: Readable } | undefined> {
-  const stop = new AbortController();
-  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
-  const first = await storage.get(key, { ...requestOf(options), signal });
-  if (first === undefined) return undefined;
-  const chunks = readThrough(storage, key, first, { ...options, signal });
-  const body = Readable.from(chunks, { objectMode: false });
-  // A generator that waits for bytes does not hear that its reader has gone.
-  body.once('close', () => {
-    first.body.destroy();
-    stop.abort();
-  });
-  return { info: first.info, body };
-}
-
-async function* readThrough(
-  storage: ObjectStorage,
-  key: string,
-  first: { info: ObjectInfo; body: Readable },
-  options: ResumableOptions & { signal: AbortSignal },
-): AsyncGenerator<Buffer> {
+  stretch: Stretch,
+  reader: StretchReader,
+  options: Perseverance & { signal: AbortSignal },
+): Promise<ObjectInfo | undefined> {
+  const { signal } = options;
   const patience = new Patience(options);
-  const end = Math.min(first.info.sizeBytes, (options.offset ?? 0) + (options.length ?? Number.POSITIVE_INFINITY));
-  let position = options.offset ?? 0;
-  let body: Readable | undefined = first.body;
+  let { offset } = stretch;
+  let info: ObjectInfo | undefined;
+  const take = (chunk: Buffer) => {
+    offset += chunk.length;
+    patience.refresh();
+    reader.take(chunk);
+  };
   for (;;) {
     try {
-      body ??= await reopen(storage, key, { offset: position, length: end - position, etag: first.info.etag }, options);
-      for await (const chunk of body) {
-        position += chunk.length;
-        patience.refresh();
-        yield chunk;
+      const length = stretch.offset + stretch.length - offset;
+      const etag = info?.etag ?? stretch.etag;
+      const answer = await storage.get(key, { offset, length, signal, ...(etag === undefined ? {} : { etag }) });
+      if (answer === undefined) {
+        if (info === undefined && stretch.etag === undefined) return undefined;
+        throw deleted(storage, key, offset);
       }
-      return;
+      if (info === undefined) {
+        info = answer.info;
+        reader.opened?.(info);
+      }
+      await readAll(answer.body, take);
+      return info;
     } catch (error) {
-      body?.destroy();
-      body = undefined;
-      if (position === end) return;
+      if (info !== undefined && offset >= Math.min(stretch.offset + stretch.length, info.sizeBytes)) return info;
       await patience.spend(error);
     }
   }
 }
 
-/** Counts attempts without progress and waits between them. */
-class Patience {
-  readonly #options: ResumableOptions & { signal: AbortSignal };
-  #fruitless = 0;
+/** By events: a loop over an async iterator costs a promise for each of the socket's chunks. */
+async function readAll(body: Readable, take: (chunk: Buffer) => void): Promise<void> {
+  body.on('data', take);
+  try {
+    await finished(body);
+  } finally {
+    body.destroy();
+  }
+}
 
-  constructor(options: ResumableOptions & { signal: AbortSignal }) {
+/** Measures how long nothing has come, and waits between attempts. */
+class Patience {
+  readonly #options: Perseverance & { signal: AbortSignal };
+  #fruitless = 0;
+  #sinceMs = performance.now();
+
+  constructor(options: Perseverance & { signal: AbortSignal }) {
     this.#options = options;
   }
 
   refresh(): void {
     this.#fruitless = 0;
+    this.#sinceMs = performance.now();
   }
 
   /** Waits, or throws what failed when it cannot be helped by waiting. */
   async spend(error: unknown): Promise<void> {
-    const { signal, maxFruitlessAttempts = 5, firstWaitMs = 200 } = this.#options;
+    const { signal, limitMs = LIMIT_MS, firstWaitMs = FIRST_WAIT_MS } = this.#options;
     this.#fruitless += 1;
     signal.throwIfAborted();
-    if (!(error instanceof StoreError) || !error.retriable || this.#fruitless >= maxFruitlessAttempts) throw error;
     const waitMs = Math.min(MAX_WAIT_MS, firstWaitMs * 2 ** (this.#fruitless - 1)) * (1 + Math.random());
+    const late = performance.now() - this.#sinceMs + waitMs > limitMs;
+    if (!(error instanceof StoreError) || !error.retriable || late) throw error;
     await setTimeout(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 
-async function reopen(
-  storage: ObjectStorage,
-  key: string,
-  range: { offset: number; length: number; etag: string },
-  options: { signal: AbortSignal },
-): Promise<Readable> {
-  const opened = await storage.get(key, { ...range, signal: options.signal });
-  if (opened !== undefined) return opened.body;
-  throw new StoreError({
-    failure: 'absent',
-    provider: storage.provider,
-    operation: 'get',
-    key,
-    reason: `was deleted while it was read, after ${range.offset} bytes`,
-  });
-}
-
-function requestOf({ offset, length, etag }: GetOptions): GetOptions {
-  return {
-    ...(offset === undefined ? {} : { offset }),
-    ...(length === undefined ? {} : { length }),
-    ...(etag === undefined ? {} : { etag }),
-  };
+function deleted(storage: ObjectStorage, key: string, offset: number): StoreError {
+  const reason = `was deleted while it was read, after ${offset} bytes`;
+  return new StoreError({ failure: 'absent', provider: storage.provider, operation: 'get', key, reason });
 }

@@ -2,6 +2,7 @@
 import type { Transform } from 'node:stream';
 import { CorruptError, messageOf } from '../../api/errors.ts';
 import { BlockEncoder } from './block-encoder.ts';
+import { lendOnce, returnBlock } from './blocks.ts';
 import { HeldBytes } from './held.ts';
 import { codecLibrary } from './libraries.ts';
 import { PacedTransform } from './paced.ts';
@@ -21,13 +22,12 @@ const CHECKSUM_BYTES = 4;
 /** Writes one stream identifier, then chunks. The format has no levels. */
 export function snappyEncoder(): Transform {
   return new BlockEncoder({
-    blockBytes: BLOCK_BYTES,
     begin: () => STREAM_IDENTIFIER,
     pack: async (bytes) => {
       const chunks: Promise<Buffer>[] = [];
       for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
         chunks.push(packChunk(bytes.subarray(at, at + CHUNK_BYTES)));
-      return Buffer.concat(await Promise.all(chunks));
+      return lendOnce(Buffer.concat(await Promise.all(chunks)));
     },
     end: () => Buffer.alloc(0),
   });
@@ -45,6 +45,7 @@ async function packChunk(bytes: Buffer): Promise<Buffer> {
   chunk.writeUIntLE(CHECKSUM_BYTES + body.length, 1, 3);
   chunk.writeUInt32LE(await maskedChecksum(bytes), HEADER_BYTES);
   body.copy(chunk, HEADER_BYTES + CHECKSUM_BYTES);
+  returnBlock(lendOnce(packed));
   return chunk;
 }
 

@@ -8,7 +8,14 @@ import type { KubeClient } from '../../api/wire/kube.ts';
 import type { Log } from '../../api/wire/log.ts';
 
 /** Why something was told; a person can select by it: `kubectl get events --field-selector reason=…`. */
-export type EventReason = 'OwnershipConflict' | 'NotDeclaredWalArchiver' | 'WalRestoreWaiting' | 'WalOverwritten';
+export type EventReason =
+  | 'OwnershipConflict'
+  | 'NotDeclaredWalArchiver'
+  | 'WalRestoreWaiting'
+  | 'WalOverwritten'
+  | 'BackupStoreIgnored'
+  | 'RetentionPolicyFailed'
+  | 'DamagedPages';
 
 export type Events = {
   /** Tells a Warning about a Cluster. Returns at once, throws nothing; the log has said the same already. */

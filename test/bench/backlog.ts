@@ -1,17 +1,20 @@
 // Many segments that wait: PostgreSQL asks for one after the other, the sidecar goes ahead.
 import { type Bench, withSidecar } from './bench.ts';
 import type { CodecName } from './options.ts';
-import { PACKINGS, type Packing } from './packings.ts';
+import { PACKINGS } from './packings.ts';
+import type { WalPeer } from './peers/peer.ts';
 import { cpuSeconds } from './process-figures.ts';
 import type { Goal } from './report.ts';
 import { EFFORT_STORE, MAX_PARALLEL, type Place, storeName } from './rig.ts';
-import { layOut, type WalQueue } from './wal-queue.ts';
+import { layOut } from './wal-queue.ts';
 
 const GZIP_GOALS: { wall: Goal; cpu?: Goal } = { wall: { times: { atLeast: 0.95 } }, cpu: { times: { atMost: 1.1 } } };
 const OTHER_GOALS: { wall: Goal; cpu?: Goal } = { wall: { times: { atMost: 1.3 } } };
 const WARM_UP = 2;
-/** Enough of barman to know its pace. */
-const MOST_BARMAN_SEGMENTS = 32;
+/** pgBackRest's gzip is what a backlog without a fixed level is compared with too. */
+const PGBACKREST = 'pgBackRest';
+const PGBACKREST_GZIP_TIMES = 1.4;
+const PGBACKREST_EFFORT_TIMES = 2.8;
 
 /** Archives `count` segments and measures wall and CPU time of each; what it has stored stays, at the place returned. */
 export async function measureBacklog(bench: Bench, codec: CodecName): Promise<{ place: Place; names: string[] }> {
@@ -31,10 +34,12 @@ export async function measureBacklog(bench: Bench, codec: CodecName): Promise<{ 
   report.add({ name, value: each(wallMs), unit, floor: each(loop.wallMs), goal: goals.wall, note: whole });
   const cpuGoal = goals.cpu === undefined ? {} : { goal: goals.cpu };
   report.add({ name: `${name}, CPU`, value: each(cpuMs), unit, floor: each(loop.cpuMs), ...cpuGoal });
-  const barmanMs = await runBarman(bench, packing, queue);
-  const note = barmanMs === undefined ? 'barman is not on the PATH' : `${MAX_PARALLEL} programs at a time`;
-  const goal: Goal = { times: { atLeast: 1 } };
-  report.add({ name: `${name}, against barman`, value: each(wallMs), unit, floor: barmanMs, goal, note });
+  for (const peer of bench.peers.filter(({ packs }) => packs(codec))) {
+    const floor = await peerBacklog(bench, peer, codec);
+    const times = peer.name === PGBACKREST && codec === 'gzip' ? PGBACKREST_GZIP_TIMES : 1;
+    const goal: Goal = { times: { atLeast: times } };
+    report.add({ name: `${name}, against ${peer.name}`, value: each(wallMs), unit, floor, goal });
+  }
   return { place, names: queue.names };
 }
 
@@ -43,10 +48,17 @@ export async function measureEffort(bench: Bench): Promise<void> {
   const { options, report, store } = bench;
   const { wallMs, cpuMs } = await archiveBacklog(bench, { objectStore: EFFORT_STORE, serverName: 'effort' });
   const name = `backlog of ${options.count}, gzip, default effort`;
-  const note = `${(wallMs / 1000).toFixed(1)} s; pgBackRest is not measured`;
+  const note = `${(wallMs / 1000).toFixed(1)} s`;
   const unit = 'ms/segment';
-  report.add({ name, value: wallMs / options.count, unit, goal: { times: { atLeast: 2.8 } }, note });
+  const value = wallMs / options.count;
+  report.add({ name, value, unit, note });
   report.add({ name: `${name}, CPU`, value: cpuMs / options.count, unit });
+  const peer = bench.peers.find((candidate) => candidate.name === PGBACKREST);
+  if (peer !== undefined) {
+    const floor = await peerBacklog(bench, peer, 'gzip');
+    const goal: Goal = { times: { atLeast: PGBACKREST_EFFORT_TIMES } };
+    report.add({ name: `${name}, against ${PGBACKREST} gzip 6`, value, unit, floor, goal });
+  }
   await store.empty();
 }
 
@@ -65,16 +77,13 @@ async function archiveBacklog(bench: Bench, place: Place) {
   });
 }
 
-/** Milliseconds for each segment; undefined without barman. */
-async function runBarman(bench: Bench, packing: Packing, queue: WalQueue): Promise<number | undefined> {
-  const { barman } = bench;
-  if (barman === undefined) return undefined;
-  const paths = queue.paths.slice(0, MOST_BARMAN_SEGMENTS);
-  const waiting = paths.values();
-  const startedAt = performance.now();
-  const worker = async () => {
-    for (const path of waiting) await barman.archive(`barman-${packing.codec}`, path, packing.barman);
-  };
-  await Promise.all(Array.from({ length: MAX_PARALLEL }, worker));
-  return (performance.now() - startedAt) / paths.length;
+/** Milliseconds for each segment, of a backlog like ours. */
+async function peerBacklog(bench: Bench, peer: WalPeer, codec: CodecName): Promise<number> {
+  const { options, segments, rig, peerBacklogs } = bench;
+  const known = peerBacklogs.get(`${peer.name} ${codec}`);
+  if (known !== undefined) return known;
+  const queue = await layOut(rig, segments.files, { count: options.count, sizeBytes: segments.sizeBytes });
+  const eachMs = await peer.archiveBacklog(codec, queue);
+  peerBacklogs.set(`${peer.name} ${codec}`, eachMs);
+  return eachMs;
 }

@@ -1,21 +1,23 @@
 // What every measure works with.
-import type { Barman } from './barman.ts';
 import type { Floor } from './floor.ts';
-import type { BenchOptions } from './options.ts';
+import type { CodecName, WalOptions } from './options.ts';
+import type { PeerName, WalPeer } from './peers/peer.ts';
 import type { Report } from './report.ts';
 import type { Rig, Sidecar } from './rig.ts';
 import type { Segments } from './segments.ts';
 import type { BenchStore } from './store.ts';
 
 export type Bench = {
-  options: BenchOptions;
+  options: WalOptions;
   report: Report;
   store: BenchStore;
   segments: Segments;
   rig: Rig;
   floor: Floor;
-  /** Undefined when the tools are not here. */
-  barman: Barman | undefined;
+  /** Those that are here. */
+  peers: readonly WalPeer[];
+  /** What a backlog took them, milliseconds for each segment: more than one measure is compared with it. */
+  peerBacklogs: Map<`${PeerName} ${CodecName}`, number>;
   /** For all measures of a run whose figures mean nothing. */
   sharedSidecar: Sidecar | undefined;
 };

@@ -3,6 +3,7 @@ import { open, readFile } from 'node:fs/promises';
 import type { FloorAnswer, FloorTask } from './floor.ts';
 import { createFloorClient } from './floor-client.ts';
 import { decode, packOnAllCores, packWhole } from './floor-codecs.ts';
+import { abreast, performDataTask } from './floor-data.ts';
 
 const client = createFloorClient(JSON.parse(process.env.FLOOR_STORE ?? '{}'));
 let serial = 0;
@@ -44,6 +45,8 @@ async function perform(task: FloorTask): Promise<FloorAnswer> {
         }),
       );
     }
+    default:
+      return performDataTask(task, client, nextKey);
   }
 }
 
@@ -54,14 +57,6 @@ async function timed(work: () => Promise<void>): Promise<FloorAnswer> {
   const wallMs = performance.now() - startedAt;
   const { user, system } = process.cpuUsage(cpu);
   return { wallMs, cpuMs: (user + system) / 1000 };
-}
-
-async function abreast<T>(items: readonly T[], inFlight: number, work: (item: T) => Promise<void>): Promise<void> {
-  const waiting = items.values();
-  const worker = async () => {
-    for (const item of waiting) await work(item);
-  };
-  await Promise.all(Array.from({ length: inFlight }, worker));
 }
 
 async function readInto(path: string, buffer: Buffer): Promise<void> {

@@ -6,8 +6,9 @@ export type FloorClient = {
   put(key: string, body: Buffer): Promise<void>;
   /** The whole object. */
   get(key: string): Promise<Buffer>;
-  /** Reads an object and forgets it. */
-  drain(key: string): Promise<void>;
+  getRange(key: string, from: number, to: number): Promise<Buffer>;
+  /** Reads an object, or some of it, and forgets it. */
+  drain(key: string, from?: number, to?: number): Promise<void>;
 };
 
 export function createFloorClient(store: GivenS3 & { bucket: string }): FloorClient {
@@ -26,8 +27,9 @@ export function createFloorClient(store: GivenS3 & { bucket: string }): FloorCli
     },
     { step: 'build', priority: 'low', name: 'unsigned' },
   );
-  const open = async (Key: string) => {
-    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }));
+  const open = async (Key: string, from = 0, to?: number) => {
+    const range = to === undefined ? {} : { Range: `bytes=${from}-${to}` };
+    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key, ...range }));
     if (Body === undefined) throw new Error(`${Key}: no body`);
     return Body;
   };
@@ -36,8 +38,9 @@ export function createFloorClient(store: GivenS3 & { bucket: string }): FloorCli
       await client.send(new PutObjectCommand({ Bucket, Key, Body }));
     },
     get: async (key) => Buffer.from(await (await open(key)).transformToByteArray()),
-    async drain(key) {
-      for await (const _chunk of (await open(key)) as AsyncIterable<Buffer>);
+    getRange: async (key, from, to) => Buffer.from(await (await open(key, from, to)).transformToByteArray()),
+    async drain(key, from, to) {
+      for await (const _chunk of (await open(key, from, to)) as AsyncIterable<Buffer>);
     },
   };
 }

@@ -5,17 +5,24 @@ import {
   deflateRaw,
   gunzip,
   gzip,
+  inflateRaw,
   type ZlibOptions,
   type ZstdOptions,
   zstdCompress,
   zstdDecompress,
 } from 'node:zlib';
-import { compress as lz4Block, decompressFrame as lz4Decompress, compressFrame as lz4Frame } from 'lz4-napi';
+import {
+  compress as lz4Block,
+  decompressFrame as lz4Decompress,
+  compressFrame as lz4Frame,
+  uncompress as lz4Unblock,
+} from 'lz4-napi';
 import type { CodecName } from './options.ts';
 
 type Pack = (bytes: Buffer, level: number | undefined) => Promise<Buffer>;
 
 const deflateAsync = promisify<Buffer, ZlibOptions, Buffer>(deflateRaw);
+const inflateAsync = promisify<Buffer, ZlibOptions, Buffer>(inflateRaw);
 const gzipAsync = promisify<Buffer, ZlibOptions, Buffer>(gzip);
 const gunzipAsync = promisify<Buffer, ZlibOptions, Buffer>(gunzip);
 const zstdAsync = promisify<Buffer, ZstdOptions, Buffer>(zstdCompress);
@@ -50,6 +57,12 @@ const DECODE: Partial<Record<CodecName, (bytes: Buffer) => Promise<Buffer>>> = {
   lz4: (bytes) => lz4Decompress(bytes),
 };
 
+const UNBLOCK: Partial<Record<CodecName, (bytes: Buffer) => Promise<Buffer>>> = {
+  gzip: (bytes) => inflateAsync(bytes, { chunkSize }),
+  zstd: (bytes) => unzstdAsync(bytes, { chunkSize }),
+  lz4: (bytes) => lz4Unblock(bytes),
+};
+
 /** Codecs that a library to compare with exists for. */
 export function hasFloor(codec: CodecName): boolean {
   return codec === 'none' || BLOCK[codec] !== undefined;
@@ -57,6 +70,16 @@ export function hasFloor(codec: CodecName): boolean {
 
 export async function packWhole(codec: CodecName, bytes: Buffer, level: number | undefined): Promise<Buffer> {
   return (await WHOLE[codec]?.(bytes, level)) ?? bytes;
+}
+
+/** One block, for itself. */
+export async function packBlock(codec: CodecName, bytes: Buffer, level: number | undefined): Promise<Buffer> {
+  return (await BLOCK[codec]?.(bytes, level)) ?? bytes;
+}
+
+/** What `packBlock` has written. */
+export async function unpackBlock(codec: CodecName, bytes: Buffer): Promise<Buffer> {
+  return (await UNBLOCK[codec]?.(bytes)) ?? bytes;
 }
 
 /** One segment on all cores: blocks that know nothing of each other. */

@@ -22,7 +22,23 @@ export type FloorTask =
   /** Objects read and forgotten. */
   | { kind: 'get'; keys: readonly string[]; inFlight: number }
   /** As many as there are keys, unpacked from memory; the first `different` ones are fetched before the clock starts. */
-  | { kind: 'decode'; keys: readonly string[]; codec: CodecName; inFlight: number; different: number };
+  | { kind: 'decode'; keys: readonly string[]; codec: CodecName; inFlight: number; different: number }
+  | DataTask;
+
+type Objects = readonly { key: string; sizeBytes: number }[];
+
+/** What a base backup and its restore are made of. */
+export type DataTask =
+  /** Files read and forgotten, several at a time. */
+  | { kind: 'read'; paths: readonly string[] }
+  /** Their bytes packed on all cores, from memory, in blocks that know nothing of each other; or unpacked again. */
+  | { kind: 'pack' | 'unpack'; paths: readonly string[]; codec: CodecName; level: number | undefined }
+  /** The same bytes as these objects sent, from memory, or fetched and forgotten. */
+  | { kind: 'put' | 'get-pieces'; objects: Objects }
+  /** One gzip stream, which nothing can read but in order, unpacked from memory. */
+  | { kind: 'gunzip'; objects: Objects }
+  /** Files written and synced to a folder, several at a time; reading them is counted too. */
+  | { kind: 'write'; paths: readonly string[]; folder: string };
 
 export type FloorAnswer = { wallMs: number; cpuMs: number };
 

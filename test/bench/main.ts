@@ -1,30 +1,51 @@
-// `npm run bench -- wal`: what archiving and restoring WAL costs, each figure beside a floor from the same run. The exit
-// status says whether it could be measured, never whether it was fast.
+// `npm run bench -- wal|backup|restore`: what each costs, every figure beside a floor from the same run. The exit status says
+// whether it could be measured, never whether it was fast.
 import { createCleanup } from '../demo/cleanup.ts';
-import { type BenchOptions, readOptions, USAGE } from './options.ts';
-import { createReport } from './report.ts';
+import { killLeftOver } from '../process.ts';
+import { benchBackup } from './base-backup.ts';
+import { BASE_USAGE, readBaseOptions } from './base-options.ts';
+import { benchRestore } from './base-restore.ts';
+import { readWalOptions, WAL_USAGE } from './options.ts';
+import { createReport, type Report } from './report.ts';
 import { benchWal } from './wal.ts';
 
-const options = parse();
+const USAGE = `usage: ${WAL_USAGE}\n       ${BASE_USAGE}`;
+
+const story = parse(process.argv.slice(2));
 const cleanup = createCleanup();
+// A signal often comes twice, from the terminal and from npm: the second must not cut the cleaning up short.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanup.run().finally(() => process.exit(130)));
+  process.on(
+    signal,
+    () =>
+      void cleanup
+        .run()
+        .then(killLeftOver)
+        .finally(() => process.exit(130)),
+  );
 }
 const report = createReport();
 try {
-  await benchWal(options, report, cleanup);
+  await story(report);
 } finally {
   await cleanup.run();
   // Also after a failure: what was measured until then took its time.
   report.printLines();
 }
 
-function parse(): BenchOptions {
-  try {
-    const read = readOptions(process.argv.slice(2));
-    if (read !== 'help') return read;
+function parse([name = 'nothing', ...args]: readonly string[]): (report: Report) => Promise<void> {
+  if (name === '--help' || name === '-h' || args.includes('--help') || args.includes('-h')) {
     console.log(USAGE);
     process.exit(0);
+  }
+  try {
+    if (name === 'wal') {
+      const options = readWalOptions(args);
+      return (report) => benchWal(options, report, cleanup);
+    }
+    if (name !== 'backup' && name !== 'restore') throw new Error(`found ${name}: say wal, backup or restore`);
+    const options = readBaseOptions(args);
+    return (report) => (name === 'backup' ? benchBackup : benchRestore)(options, report, cleanup);
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
     process.exit(2);

@@ -10,9 +10,11 @@ export type Goal = { times: { atMost: number } | { atLeast: number } } | { value
 export type Measure = {
   name: string;
   value: number;
-  unit: 'ms' | 'ms/segment' | 'MiB';
+  unit: 'ms' | 'ms/segment' | 's' | 's/GiB' | 'MiB';
   /** The best that can be had here, or what another program needs; undefined when there is nothing to compare with. */
   floor?: number | undefined;
+  /** The floor is another program's figure: the ratio says how many times as fast we are, also without a goal. */
+  peer?: true;
   goal?: Goal;
   /** For people. */
   note?: string;
@@ -35,7 +37,7 @@ type Line = {
   met: boolean | null;
 };
 
-const COLUMNS = [48, 9, 11, 9, 7, 14, 4] as const;
+const COLUMNS = [52, 9, 11, 9, 7, 14, 4] as const;
 
 export function createReport(): Report {
   const lines: string[] = [];
@@ -60,13 +62,13 @@ export function createReport(): Report {
 }
 
 /** Compares a measure with its goal. Pure. */
-export function judge({ name, value, unit, floor, goal }: Measure): Line {
+export function judge({ name, value, unit, floor, goal, peer }: Measure): Line {
   const line = { measure: name, value: rounded(value), unit, floor: floor === undefined ? null : rounded(floor) };
   if (goal !== undefined && 'value' in goal) {
     const ratio = floor === undefined ? null : rounded(value / floor);
     return { ...line, ratio, goal: `value <= ${goal.value.atMost}`, met: value <= goal.value.atMost };
   }
-  const faster = goal !== undefined && 'atLeast' in goal.times;
+  const faster = peer ?? (goal !== undefined && 'atLeast' in goal.times);
   const ratio = floor === undefined ? null : rounded(faster ? floor / value : value / floor);
   if (goal === undefined) return { ...line, ratio, goal: null, met: null };
   const { times } = goal;

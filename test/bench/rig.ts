@@ -18,8 +18,10 @@ import { startKubeApi } from '../kube-api.ts';
 import { createKubelet, localPod } from '../kubelet.ts';
 import { connectPlugin } from '../manager/plugin.ts';
 import { instancePod } from '../operator-objects.ts';
-import { makeShortFolder, unprivilegedAccount } from '../unprivileged.ts';
+import { type Account, makeShortFolder, unprivilegedAccount } from '../unprivileged.ts';
+import { NAMESPACE, objectStoreFor, secretOf } from './kube-objects.ts';
 import { PACKINGS } from './packings.ts';
+import { BENCH_MAJOR } from './postgres-major.ts';
 import type { BenchStore } from './store.ts';
 
 /** Where in the bucket, and how packed. */
@@ -36,7 +38,9 @@ export type Sidecar = {
 export type Rig = {
   /** The sidecar's user owns it. */
   folder: string;
+  pgdata: string;
   pgWal: string;
+  account: Account;
   own(path: string): Promise<void>;
   /** Starts a fresh process and connects to its socket. */
   start(): Promise<Sidecar>;
@@ -52,9 +56,7 @@ export function storeName(codec: string, ahead: 'ahead' | 'single'): string {
   return `${codec}-${ahead}`;
 }
 
-const NAMESPACE = 'default';
 const PGDATA = '/var/lib/postgresql/data/pgdata';
-const MAJOR = 18;
 
 /** Prepares everything but the sidecar. */
 export async function startRig(options: {
@@ -81,7 +83,7 @@ export async function startRig(options: {
   for (const objectStore of stores) await kubeApi.apply({ ...objectStore });
 
   const kubelet = createKubelet({ folder, logFolder, account, kubeApi });
-  const original = instancePod(clusterFor(defaultPlace), { serial: 1, major: MAJOR });
+  const original = instancePod(clusterFor(defaultPlace), { serial: 1, major: BENCH_MAJOR });
   const byName = new Map(stores.map((objectStore) => [objectStore.metadata.name ?? '', objectStore]));
   const injected = inject(original, clusterFor(defaultPlace), byName, { sidecarImage: 'cellar:bench' });
   const pod = localPod(injected.object as Pod);
@@ -94,7 +96,7 @@ export async function startRig(options: {
   const pluginsFolder = kubelet.localPath(pod, 'postgres', PLUGINS_MOUNT);
 
   return {
-    ...{ folder, pgWal: join(pgdata, 'pg_wal'), own: account.own },
+    ...{ folder, pgdata, pgWal: join(pgdata, 'pg_wal'), account, own: account.own },
     async start() {
       const process = await kubelet.startSidecar(pod, SIDECAR_CONTAINER);
       cleanup.add(() => process.stop('SIGKILL'));
@@ -139,25 +141,8 @@ function documentFor(place: Place): Buffer {
 }
 
 function objectStores(store: BenchStore, profileFolder: string | undefined): ObjectStore[] {
-  const build = (name: string, wal: ObjectStore['spec']['configuration']['wal']): ObjectStore => ({
-    apiVersion: 'barmancloud.cnpg.io/v1',
-    kind: 'ObjectStore',
-    metadata: { name, namespace: NAMESPACE },
-    spec: {
-      configuration: {
-        destinationPath: `s3://${store.bucket}/`,
-        endpointURL: store.endpoint,
-        s3Credentials: {
-          accessKeyId: { name: 'keys', key: 'ACCESS_KEY_ID' },
-          secretAccessKey: { name: 'keys', key: 'ACCESS_SECRET_KEY' },
-        },
-        ...(wal === undefined ? {} : { wal }),
-      },
-      ...(profileFolder === undefined
-        ? {}
-        : { instanceSidecarConfiguration: { env: [{ name: 'NODE_OPTIONS', value: profiling(profileFolder) }] } }),
-    },
-  });
+  const build = (name: string, wal: NonNullable<ObjectStore['spec']['configuration']['wal']>) =>
+    objectStoreFor(store, name, { wal }, profileFolder);
   return [
     ...Object.values(PACKINGS).flatMap(({ codec, wal }) => [
       build(storeName(codec, 'single'), wal),
@@ -165,14 +150,4 @@ function objectStores(store: BenchStore, profileFolder: string | undefined): Obj
     ]),
     build(EFFORT_STORE, { compression: 'gzip', maxParallel: MAX_PARALLEL }),
   ];
-}
-
-function profiling(folder: string): string {
-  return `--cpu-prof --cpu-prof-dir=${folder}`;
-}
-
-function secretOf(store: BenchStore) {
-  const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  const data = { ACCESS_KEY_ID: base64(store.accessKeyId), ACCESS_SECRET_KEY: base64(store.secretAccessKey) };
-  return { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'keys', namespace: NAMESPACE }, data };
 }

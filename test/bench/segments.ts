@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Cleanup } from '../demo/cleanup.ts';
 import { findPostgres, initDatabase, startPostgres } from '../postgres.ts';
 import { makeShortFolder, unprivilegedAccount } from '../unprivileged.ts';
+import { BENCH_MAJOR } from './postgres-major.ts';
 import { writeWal } from './workload.ts';
 
 export type Segments = {
@@ -69,7 +70,12 @@ async function makeSegments(options: {
   const account = unprivilegedAccount();
   await account.own(home);
   const pgdata = join(home, 'pgdata');
-  const server = { programs: await findPostgres(account, home), account, pgdata, logFile: join(home, 'postgres.log') };
+  const server = {
+    programs: await findPostgres(account, home, BENCH_MAJOR),
+    account,
+    pgdata,
+    logFile: join(home, 'postgres.log'),
+  };
   await initDatabase({ ...server, segmentSizeMiB: sizeMiB });
   const everything = `${(count + 64) * Math.max(sizeMiB, 16)}MB`;
   const settings = { wal_keep_size: everything, max_wal_size: '64GB', checkpoint_timeout: '1d', fsync: 'off' };

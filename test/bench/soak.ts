@@ -19,10 +19,11 @@ const LOOKS = 5;
 const MOST_GROWTH = 1.05;
 
 const { values } = parseArgs({ options: { count: { type: 'string' } } });
-const count = readCount(values.count, DEFAULT_COUNT);
+const count = readCount('--count', values.count, DEFAULT_COUNT);
 const cleanup = createCleanup();
+// A signal often comes twice, from the terminal and from npm: the second must not cut the cleaning up short.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void cleanup.run().finally(() => process.exit(130)));
+  process.on(signal, () => void cleanup.run().finally(() => process.exit(130)));
 }
 try {
   await soak();

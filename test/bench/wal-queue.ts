@@ -9,8 +9,10 @@ export type WalQueue = {
   /** Names in order. */
   names: string[];
   paths: string[];
-  /** Archives them all; returns the milliseconds of each call. */
+  /** Archives them all through the sidecar; returns the milliseconds of each call. */
   archiveAll(sidecar: Sidecar, place: Place): Promise<number[]>;
+  /** The same by any program. */
+  archiveWith(archive: (path: string) => Promise<unknown>): Promise<number[]>;
 };
 
 const BEFORE_FIRST = '000000010000000000000000';
@@ -35,20 +37,20 @@ export async function layOut(
   }
   await rig.own(rig.pgWal);
   const paths = names.map((name) => join(rig.pgWal, name));
+  const archiveWith: WalQueue['archiveWith'] = async (archive) => {
+    const calls: number[] = [];
+    for (const path of paths) {
+      const startedAt = performance.now();
+      await archive(path);
+      calls.push(performance.now() - startedAt);
+      const mark = join(marks, basename(path));
+      await rename(`${mark}.ready`, `${mark}.done`);
+    }
+    return calls;
+  };
   return {
-    names,
-    paths,
-    async archiveAll(sidecar, place) {
-      const calls: number[] = [];
-      for (const path of paths) {
-        const startedAt = performance.now();
-        await sidecar.archive(place, path);
-        calls.push(performance.now() - startedAt);
-        const mark = join(marks, basename(path));
-        await rename(`${mark}.ready`, `${mark}.done`);
-      }
-      return calls;
-    },
+    ...{ names, paths, archiveWith },
+    archiveAll: (sidecar, place) => archiveWith((path) => sidecar.archive(place, path)),
   };
 }
 

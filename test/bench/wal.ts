@@ -1,23 +1,22 @@
 // The story of `bench -- wal`: segments, a store, floors, then one measure after the other.
 import { availableParallelism, cpus } from 'node:os';
 import type { Cleanup } from '../demo/cleanup.ts';
-import { findOnPath } from '../interop/path.ts';
 import { measureBacklog, measureEffort } from './backlog.ts';
-import { findBarman } from './barman.ts';
 import type { Bench } from './bench.ts';
 import { startFloor } from './floor.ts';
 import { measureMemory } from './memory.ts';
 import { measureOneSegment } from './one-segment.ts';
-import type { BenchOptions } from './options.ts';
+import type { WalOptions } from './options.ts';
 import { measurePageCache } from './page-cache.ts';
+import { findWalPeers } from './peers/find.ts';
 import type { Report } from './report.ts';
-import { measureRestore } from './restore.ts';
 import { startRig } from './rig.ts';
 import { takeSegments } from './segments.ts';
 import { startStore } from './store.ts';
+import { measureRestore } from './wal-restore.ts';
 
 /** Runs the parts that were asked for. What is started is in `cleanup`. */
-export async function benchWal(options: BenchOptions, report: Report, cleanup: Cleanup): Promise<void> {
+export async function benchWal(options: WalOptions, report: Report, cleanup: Cleanup): Promise<void> {
   const bench = await prepare(options, report, cleanup);
   const { parts, codecs } = options;
   if (parts.has('one')) for (const codec of codecs) await measureOneSegment(bench, codec);
@@ -32,26 +31,17 @@ export async function benchWal(options: BenchOptions, report: Report, cleanup: C
   if (parts.has('cache')) await measurePageCache(bench);
 }
 
-async function prepare(options: BenchOptions, report: Report, cleanup: Cleanup): Promise<Bench> {
+async function prepare(options: WalOptions, report: Report, cleanup: Cleanup): Promise<Bench> {
   const { segmentsFolder: folder, poolSize: count, segmentSizeBytes: sizeBytes, profileFolder } = options;
   const segments = await takeSegments({ folder, count, sizeBytes, cleanup, say: report.say });
   const store = await startStore(options.s3, cleanup);
   const rig = await startRig({ store, controlFile: segments.controlFile, profileFolder, cleanup });
   const floor = startFloor(store, cleanup);
-  const barman = findBarman(store);
+  const { peers, said } = await findWalPeers({ ...rig, store, cleanup });
   report.say(`machine    ${availableParallelism()} × ${cpus()[0]?.model.trim()}, Node ${process.version}`);
   report.say(`segments   ${segments.files.length} different ones of ${sizeBytes / 1024 / 1024} MiB from ${folder}`);
   report.say(`store      ${store.what}`);
-  report.say(`peers      ${peers(barman !== undefined).join('; ')}\n`);
+  report.say(`peers      ${said.join('; ')}\n`);
   const sharedSidecar = options.smoke ? await rig.start() : undefined;
-  return { options, report, store, segments, rig, floor, barman, sharedSidecar };
-}
-
-function peers(hasBarman: boolean): string[] {
-  const here = (program: string) => findOnPath(program) !== undefined;
-  return [
-    hasBarman ? 'barman: measured' : 'barman: not measured, not on the PATH',
-    `pgBackRest: not measured, ${here('pgbackrest') ? 'needs a store with TLS' : 'not on the PATH'}`,
-    `WAL-G: not measured, ${here('wal-g') ? 'this benchmark does not drive it' : 'not on the PATH'}`,
-  ];
+  return { options, report, store, segments, rig, floor, peers, peerBacklogs: new Map(), sharedSidecar };
 }

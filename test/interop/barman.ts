@@ -1,9 +1,10 @@
 // Runs the real tools of barman against a store of a test.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 
-/** A store as the tools are told about it. */
-export type StoreForBarman = { endpoint: string; accessKeyId: string; secretAccessKey: string };
+/** A store as the tools are told about it, and the folder of the tools; by default they are on the PATH. */
+export type StoreForBarman = { endpoint: string; accessKeyId: string; secretAccessKey: string; programs?: string };
 
 export type ToolResult = { status: number | null; stdout: string; stderr: string };
 
@@ -16,7 +17,8 @@ export async function barman(store: StoreForBarman, tool: string, args: string[]
 
 /** Runs `barman-cloud-<tool>`, whatever it ends with. */
 export async function barmanAnswers(store: StoreForBarman, tool: string, args: string[]): Promise<ToolResult> {
-  const child = spawn(`barman-cloud-${tool}`, ['--endpoint-url', store.endpoint, ...args], {
+  const program = join(store.programs ?? '', `barman-cloud-${tool}`);
+  const child = spawn(program, ['--endpoint-url', store.endpoint, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env,

@@ -28,8 +28,12 @@ export type Fault =
   | { kind: 'corrupt-request' }
   /** The server does the work, and its answer is lost. */
   | { kind: 'lose-answer' }
+  /** The server does the work, and its answer never comes. */
+  | { kind: 'keep-answer' }
   /** The server does the work, and its answer comes with other headers. */
   | { kind: 'change-answer'; headers: Record<string, string> }
+  /** One byte of the answer's body arrives as another one. */
+  | { kind: 'corrupt-answer'; atByte: number }
   /** The answer's body ends (reset) after so many bytes. */
   | { kind: 'cut'; afterBytes: number }
   /** The answer's body stays silent after so many bytes. */
@@ -101,6 +105,10 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
         response.once('end', () => incoming.socket.resetAndDestroy());
         return;
       }
+      if (fault.kind === 'keep-answer') {
+        response.resume();
+        return;
+      }
       const changed = fault.kind === 'change-answer' ? fault.headers : {};
       answer.writeHead(response.statusCode ?? 502, { ...response.headers, ...changed });
       answer.flushHeaders();
@@ -108,6 +116,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       response.on('data', (chunk: Buffer) => {
         const limit = fault.kind === 'cut' || fault.kind === 'stall' ? fault.afterBytes : Number.POSITIVE_INFINITY;
         const rest = chunk.subarray(0, Math.max(0, limit - passed));
+        if (fault.kind === 'corrupt-answer') flip(chunk, fault.atByte - passed);
         passed += rest.length;
         if (rest.length > 0) answer.write(rest);
         if (passed >= limit && fault.kind === 'cut') incoming.socket.resetAndDestroy();
@@ -145,6 +154,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
         server.closeAllConnections();
       }),
   };
+}
+
+/** Changes the byte at an offset, if the chunk has it. */
+function flip(chunk: Buffer, offset: number): void {
+  const byte = chunk[offset];
+  if (byte !== undefined) chunk[offset] = byte ^ 1;
 }
 
 function cutBody(incoming: IncomingMessage, outgoing: ClientRequest, afterBytes: number): void {

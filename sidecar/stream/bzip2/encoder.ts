@@ -1,4 +1,5 @@
 // One bzip2 stream, its blocks packed by several threads.
+import { returnBlock } from '../blocks.ts';
 import { PacedTransform } from '../paced.ts';
 import { BitJoiner } from './bits.ts';
 import type { PackedBlock } from './block-coder.ts';
@@ -51,6 +52,7 @@ export class Bzip2Encoder extends PacedTransform {
       if (this.#packing.length > this.#workers.parallel + AHEAD) await this.#writeFirst();
       at = this.#runs.fill(chunk, at);
     }
+    returnBlock(chunk);
   }
 
   protected override async finish(): Promise<void> {

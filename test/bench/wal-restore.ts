@@ -16,11 +16,10 @@ const REPLAYED = 'RECOVERYXLOG';
 const MOST_PACED = 30;
 /** Of what prefetching needs for a segment: then it is ahead. */
 const PAUSE_TIMES = 1.5;
-const MOST_BARMAN_SEGMENTS = 10;
 
 /** Restores what was archived before: as fast as it is answered, then at a server's pace. */
 export async function measureRestore(bench: Bench, codec: CodecName, archived: { place: Place; names: string[] }) {
-  const { report, options } = bench;
+  const { report, rig } = bench;
   const { place, names } = archived;
   const { label } = PACKINGS[codec];
   const { wallMs, cpuMs } = await withSidecar(bench, (sidecar) => restoreAll(bench, sidecar, archived));
@@ -37,13 +36,14 @@ export async function measureRestore(bench: Bench, codec: CodecName, archived: {
   );
   const goal = { value: { atMost: 10 } };
   report.add({ name: `restore, ${label}, prefetched call, p50`, value: median(calls), unit: 'ms', goal });
-  const theirs = await runBarman(bench, place, names);
-  report.add({
-    ...{ name: `restore, ${label}, against barman`, value: perSegmentMs, unit: 'ms/segment' },
-    ...{ floor: theirs, goal: { times: { atLeast: 1 } } },
-    note:
-      bench.barman === undefined ? 'barman is not on the PATH' : `of ${Math.min(options.count, MOST_BARMAN_SEGMENTS)}`,
-  });
+  for (const peer of bench.peers.filter(({ packs }) => packs(codec))) {
+    const destination = join(rig.pgWal, `${peer.name}.restored`);
+    const { eachMs: floor, count } = await peer.restore(codec, names, destination);
+    report.add({
+      ...{ name: `restore, ${label}, against ${peer.name}`, value: perSegmentMs, unit: 'ms/segment' },
+      ...{ floor, goal: { times: { atLeast: 1 } }, note: `of ${count}` },
+    });
+  }
 }
 
 async function restoreAll(bench: Bench, sidecar: Sidecar, { place, names }: { place: Place; names: string[] }) {
@@ -94,13 +94,4 @@ async function measureFloor(bench: Bench, codec: CodecName, { serverName }: Plac
   const { wallMs: getMs } = await bench.floor.measure({ kind: 'get', keys, inFlight });
   const { wallMs: decodeMs } = await bench.floor.measure({ kind: 'decode', keys, codec, inFlight, different });
   return { getMs: getMs / keys.length, decodeMs: decodeMs / keys.length };
-}
-
-async function runBarman(bench: Bench, { serverName }: Place, names: readonly string[]): Promise<number | undefined> {
-  const { barman, rig } = bench;
-  if (barman === undefined) return undefined;
-  const few = names.slice(0, MOST_BARMAN_SEGMENTS);
-  let total = 0;
-  for (const name of few) total += await barman.restore(serverName, name, join(rig.folder, 'barman-restored'));
-  return total / few.length;
 }
