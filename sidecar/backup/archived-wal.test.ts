@@ -24,10 +24,25 @@ test('an end exactly on a boundary needs no segment that need not exist yet', ()
   ]);
 });
 
-test('either timeline will do when it changed in between', () => {
-  assert.deepEqual(neededSegments({ ...RANGE, endTimeline: 2, beginLsn: '0/2000028', endLsn: '0/2000100' }), [
+test('either timeline will do when it changed in between, but for the last segment', () => {
+  assert.deepEqual(neededSegments({ ...RANGE, endTimeline: 2, beginLsn: '0/2000028', endLsn: '0/3000100' }), [
     ['000000010000000000000002', '000000020000000000000002'],
+    ['000000020000000000000003'],
   ]);
+});
+
+test('a page of history is found in every encoding, and missed where it is not', async () => {
+  for (const [form, missing] of [
+    ['00000002.history', 0],
+    ['00000002.history.gz', 0],
+    ['00000002.history.zst', 0],
+    ['00000003.history', 1],
+  ] as const) {
+    const storage = new FakeStorage();
+    storage.plant(`backups/pg/wals/${form}`, 'x');
+    const found = await missingSegments(fakeArchive(storage), [['00000002.history']], SIGNAL);
+    assert.equal(found.length, missing, form);
+  }
 });
 
 test('present is a whole segment in any encoding; neighbours that only look alike do not count', async () => {

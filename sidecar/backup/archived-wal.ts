@@ -17,7 +17,8 @@ export type NeededSegment = readonly string[];
 
 /**
  * The segments from a start to a stop position. The last is the one that holds the last byte *before* the stop: a stop
- * exactly on a boundary names a segment that need not exist yet.
+ * exactly on a boundary names a segment that need not exist yet. It must be there on the timeline of the stop: a server that
+ * nobody follows any more may archive the same number on the one before.
  */
 export function neededSegments(range: {
   beginTimeline: number;
@@ -32,7 +33,8 @@ export function neededSegments(range: {
   const segments: NeededSegment[] = [];
   for (let number = begin; number <= end; number++) {
     const names: string[] = [];
-    for (let timeline = range.beginTimeline; timeline <= range.endTimeline; timeline++) {
+    const first = number === end ? range.endTimeline : range.beginTimeline;
+    for (let timeline = first; timeline <= range.endTimeline; timeline++) {
       names.push(segmentOf(timeline, number * sizeBytes, range.segmentSizeBytes));
     }
     segments.push(names);

@@ -1,6 +1,6 @@
 // The order of work of a base backup (object-store-layout.md §5.3): begin, copy, end, look, and only then say DONE.
 import { relative } from 'node:path';
-import { parseLsn } from '../../api/wal-name.ts';
+import { historyName, parseLsn } from '../../api/wal-name.ts';
 import { codecByName } from '../stream/codec.ts';
 import { neededSegments, waitForSegments } from './archived-wal.ts';
 import { type Copied, prepareCopy } from './copy.ts';
@@ -124,10 +124,12 @@ function targetOf({ archive, settings, signal }: Run): TarTarget {
 
 async function waitForWal(run: Run, facts: ServerFacts, begin: BackupPoint, end: BackupStop): Promise<void> {
   const { archive, signal, log } = run;
-  const needed = neededSegments({
+  const segments = neededSegments({
     ...{ beginTimeline: begin.timeline, endTimeline: end.timeline, beginLsn: begin.lsn, endLsn: end.lsn },
     segmentSizeBytes: facts.segmentSizeBytes,
   });
+  // Without the page of history nobody gets from the one timeline to the other.
+  const needed = end.timeline === begin.timeline ? segments : [...segments, [historyName(end.timeline)]];
   const archivedBy = facts.inRecovery ? 'the primary' : 'this server';
   await waitForSegments({ archive, signal, log, needed, archivedBy });
 }

@@ -1,5 +1,6 @@
 // What a restore refuses before it touches anything, and what it leaves when it fails.
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { access, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -252,6 +253,38 @@ test('refuses a folder that is not empty, and leaves it alone', async (t) => {
   await writeFile(join(house.pgdata, 'precious'), 'x');
   await assert.rejects(house.restore(), (error) => error instanceof ConflictError && /precious/.test(error.message));
   assert.deepEqual(await readdir(house.pgdata), ['precious']);
+});
+
+test('what a killed restore left is replaced, by the marker that it left too', async (t) => {
+  const house = await makeHouse(t);
+  const location = join(house.folder, 'tablespaces', 'tb');
+  await house.plantBackup(ID, FILES, { tablespaces: [{ name: 'tb', oid: 16384, location }] });
+  await house.plantTar(ID, '16384.tar.gz', { 'PG_18_202506291/5/16400': 'far' });
+  await mkdir(join(location, 'PG_18_202506291'), { recursive: true });
+  await writeFile(join(location, 'PG_18_202506291', 'half'), 'x');
+  await assert.rejects(house.restore(), ConflictError);
+  await writeFile(join(location, '.cellar-restoring'), '');
+  await house.restore();
+  assert.deepEqual(await readdir(join(location, 'PG_18_202506291'), { recursive: true }), ['5', '5/16400']);
+  const markers = (await readdir(house.folder, { recursive: true })).filter((name) =>
+    name.endsWith('.cellar-restoring'),
+  );
+  assert.deepEqual(markers, [], 'what was restored counts from now on');
+});
+
+test('the marker lies in every folder while it is filled', async (t) => {
+  const house = await makeHouse(t);
+  const location = join(house.folder, 'tablespaces', 'tb');
+  await house.plantBackup(ID, FILES, { tablespaces: [{ name: 'tb', oid: 16384, location }] });
+  await house.plantTar(ID, '16384.tar.gz', { 'PG_18_202506291/5/16400': 'far' });
+  let seen: string[] = [];
+  house.source.before = (verb, requested) => {
+    if (verb === 'get' && requested.endsWith('.tar.gz')) {
+      seen = [house.pgdata, location].filter((folder) => existsSync(join(folder, '.cellar-restoring')));
+    }
+  };
+  await house.restore();
+  assert.deepEqual(seen, [house.pgdata, location]);
 });
 
 test('a Cluster without recovery source is refused', async (t) => {

@@ -80,7 +80,10 @@ async function restore(deps: RestorerDeps, request: RestoreRequest): Promise<voi
       walDestination: plan.wal?.path,
     });
     signal.throwIfAborted();
+    // PGDATA's own first: with its control file it is whole, and a marker in it would say that it is not.
+    await plan.data.folder.keep();
     await releaseControlFile(pgdata);
+    for (const folder of foldersOf(plan)) await folder.keep();
   } catch (error) {
     await clearAll(foldersOf(plan), log);
     throw error;
