@@ -28,12 +28,17 @@ for (const major of MAJORS) {
     const instance = await startInstance(stand);
     const { postgres } = instance;
     const sidecar = await instance.startSidecar();
+    // More than the sidecar holds in memory: the copy cannot be read to its end while its first part is held back.
+    await postgres.query('create table filler as select i, md5(i::text) from generate_series(1, 1200000) as i');
     const ledger = await startLedger(postgres);
 
     const written = writeDuringCopy(stand, ledger, () => postgres.query('checkpoint; select pg_switch_wal()'));
     const backup = await askBackup(instance);
     assert.equal(await written, PARTS_HELD, 'parts of the copy that waited for transactions');
-    assert.ok(backup.beginWal < backup.endWal, 'the copy lasted longer than one segment');
+    assert.ok(
+      backup.beginWal < backup.endWal,
+      `the copy lasted longer than one segment: ${backup.beginWal} to ${backup.endWal}`,
+    );
 
     await ledger.moreCommitted(TRANSACTIONS);
     const target = await ledger.mark(TARGET);
