@@ -56,9 +56,11 @@ export function headerChecksum(descriptor: Buffer): number {
 }
 
 async function packBlock(bytes: Buffer): Promise<Buffer> {
-  const { compress } = await codecLibrary('lz4');
+  // On this thread: called on others, the library's allocator keeps memory for each of them, hundreds of mebibytes in a long
+  // stream, and a container that is held to 512 of them ends. A block takes a millisecond.
+  const { compressSync } = await codecLibrary('lz4');
   // The library puts the unpacked size, 4 bytes, in front: just the room for the packed one.
-  const packed = await compress(bytes);
+  const packed = compressSync(bytes);
   if (packed.length - 4 < bytes.length) {
     packed.writeUInt32LE(packed.length - 4, 0);
     return lendOnce(packed);
