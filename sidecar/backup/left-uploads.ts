@@ -3,7 +3,7 @@ import { messageOf, StoreError } from '../../api/errors.ts';
 import type { Log } from '../../api/wire/log.ts';
 import type { Archive } from '../store/archive.ts';
 import { readManifest } from './manifest.ts';
-import { namesOfUploads, openTooLongSince } from './orphans.ts';
+import { keysOfUploads, openTooLongSince } from './orphans.ts';
 
 type Sweep = { archive: Archive; signal: AbortSignal; log: Log };
 
@@ -25,10 +25,7 @@ export async function abortUploadsOf(sweep: Sweep, id: string, now: Date): Promi
   const { archive, signal } = sweep;
   const manifest = await readManifest(archive, id, signal);
   if (manifest === undefined || manifest.uploads.length === 0) return;
-  const folder = archive.keys.backup(id);
-  const stored = new Set<string>();
-  for await (const { key } of archive.storage.list(folder, { signal })) stored.add(key.slice(folder.length));
-  const keys = namesOfUploads(manifest.uploads, stored).map((name) => `${folder}${name}`);
+  const keys = await keysOfUploads(archive, id, manifest, signal);
   // The run is dead: whatever is open here is of it, and clocks may be apart.
   await abortBelow(sweep, keys, new Date(now.getTime() + DEAD_AFTER_MS));
 }

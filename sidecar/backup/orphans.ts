@@ -27,8 +27,8 @@ const PARALLEL = 8;
 
 /**
  * Aborts the uploads of dead runs: by manifest, under each exact key (MinIO lists no others); and whatever is open below
- * `base/` for a week and longer than any live run, where the store can list by prefix. A store that does not let us is a warning and no reason to
- * take no backup; the result says whether it did. Throws only the signal's reason.
+ * `base/` for a week and longer than any live run, where the store can list by prefix. A store that does not let us is a
+ * warning and no reason to take no backup; the result says whether it did. Throws only the signal's reason.
  */
 export async function abortOrphans(sweep: Sweep): Promise<boolean> {
   const { archive, now, signal, log } = sweep;
@@ -93,6 +93,19 @@ export function namesOfUploads(uploads: readonly string[], stored: ReadonlySet<s
   });
 }
 
+/** The keys under which a run may have left uploads open. */
+export async function keysOfUploads(
+  archive: Archive,
+  id: string,
+  { uploads }: BackupManifest,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const folder = archive.keys.backup(id);
+  const stored = new Set<string>();
+  for await (const { key } of archive.storage.list(folder, { signal })) stored.add(key.slice(folder.length));
+  return namesOfUploads(uploads, stored).map((name) => `${folder}${name}`);
+}
+
 async function findRuns({ archive, instance, now, signal }: Sweep): Promise<Runs> {
   const { base } = archive.keys;
   const dead: DeadRun[] = [];
@@ -120,13 +133,10 @@ async function findRuns({ archive, instance, now, signal }: Sweep): Promise<Runs
 /** Afterwards the manifest names no upload any more, so that the next sweep need not look again. */
 async function endRun(sweep: Sweep, { id, manifest }: DeadRun): Promise<void> {
   const { archive, now, put, signal } = sweep;
-  const folder = archive.keys.backup(id);
-  const stored = new Set<string>();
-  for await (const { key } of archive.storage.list(folder, { signal })) stored.add(key.slice(folder.length));
   // Whatever is in this folder is of that run, and clocks may be apart.
   const anyTime = new Date(now.getTime() + DAY_MS);
-  for (const name of namesOfUploads(manifest.uploads, stored)) await abortBelow(sweep, `${folder}${name}`, anyTime);
-  await abortBelow(sweep, folder, anyTime);
+  for (const key of await keysOfUploads(archive, id, manifest, signal)) await abortBelow(sweep, key, anyTime);
+  await abortBelow(sweep, archive.keys.backup(id), anyTime);
   const ended = Buffer.from(formatManifest({ ...manifest, uploads: [] }));
   await archive.storage.put(archive.keys.manifest(id), ended, { ...put, signal });
 }
