@@ -1,26 +1,14 @@
 // Compiles the block coder (assembly/*.as, AssemblyScript) to blocks.wasm, which is checked in: `npm run wasm`.
-import { readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { compileAssembly } from '../assembly-script.ts';
 
-const SOURCES = join(import.meta.dirname, 'assembly');
 /** The module that is checked in beside this file. */
 export const MODULE_PATH = join(import.meta.dirname, 'blocks.wasm');
 
 /** The module as the sources say, not written anywhere. Throws with the compiler's messages. */
-export async function compileBlocks(): Promise<Uint8Array> {
-  const { default: asc } = await import('assemblyscript/asc');
-  let binary: Uint8Array | undefined;
-  const options = ['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd', '--use', 'abort='];
-  const { error, stderr } = await asc.main(['index.ts', '--outFile', 'blocks.wasm', '--baseDir', SOURCES, ...options], {
-    // The compiler knows `.ts` only; to all other tools these files would look like TypeScript.
-    readFile: (name) => readFile(resolve(SOURCES, name.replace(/\.ts$/, '.as')), 'utf8').catch(() => null),
-    writeFile: (_name, contents) => {
-      if (typeof contents !== 'string') binary = contents;
-    },
-    listFiles: () => [],
-  });
-  if (error !== null || binary === undefined) throw new Error(`asc: ${error?.message ?? ''}\n${stderr.toString()}`);
-  return binary;
+export function compileBlocks(): Promise<Uint8Array> {
+  return compileAssembly(join(import.meta.dirname, 'assembly'));
 }
 
 if (process.argv[1] === import.meta.filename) await writeFile(MODULE_PATH, await compileBlocks());
