@@ -1,7 +1,13 @@
 // How the operator process reaches the API server: a kubeconfig, or the service account of its Pod.
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
-import { CustomObjectsApi, createConfiguration, KubeConfig, ServerConfiguration } from '@kubernetes/client-node';
+import {
+  CoreV1Api,
+  CustomObjectsApi,
+  createConfiguration,
+  KubeConfig,
+  ServerConfiguration,
+} from '@kubernetes/client-node';
 import { InvalidInputError, messageOf } from '../api/errors.ts';
 
 export type OperatorKubeOptions = {
@@ -24,7 +30,7 @@ type Middleware = NonNullable<NonNullable<Parameters<typeof createConfiguration>
 /** Kubernetes' word for a kind and where it is served. */
 export type Resource = { group: string; version: string; plural: string; kind: string };
 
-export type KubeAccess = { config: KubeConfig; api: CustomObjectsApi };
+export type KubeAccess = { config: KubeConfig; api: CustomObjectsApi; core: CoreV1Api };
 
 /** Opens nothing; throws InvalidInputError when the kubeconfig is not usable. */
 export function kubeAccess(options: OperatorKubeOptions): KubeAccess {
@@ -34,14 +40,12 @@ export function kubeAccess(options: OperatorKubeOptions): KubeAccess {
   if (cluster === null) {
     throw new InvalidInputError('KUBECONFIG', options.kubeconfig, 'its current context must name one of its clusters');
   }
-  const api = new CustomObjectsApi(
-    createConfiguration({
-      baseServer: new ServerConfiguration(cluster.server, {}),
-      authMethods: { default: config },
-      promiseMiddleware: [LIMIT],
-    }),
-  );
-  return { config, api };
+  const client = createConfiguration({
+    baseServer: new ServerConfiguration(cluster.server, {}),
+    authMethods: { default: config },
+    promiseMiddleware: [LIMIT],
+  });
+  return { config, api: new CustomObjectsApi(client), core: new CoreV1Api(client) };
 }
 
 const LIMIT: Middleware = {

@@ -20,6 +20,21 @@ const IN_CLUSTER = {
   cnpgVersion: 'v1',
 };
 
+const EVENT = {
+  apiVersion: 'v1' as const,
+  kind: 'Event' as const,
+  metadata: { namespace: 'shop', name: 'orders.1' },
+  involvedObject: { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster', name: 'orders', namespace: 'shop' },
+  type: 'Warning' as const,
+  reason: 'Waiting',
+  message: 'no store',
+  source: { component: 'plugin-barman-cloud' },
+  reportingComponent: 'barman-cloud.cloudnative-pg.io',
+  reportingInstance: 'barman-cloud-0',
+  firstTimestamp: '2026-11-25T08:00:00Z',
+  lastTimestamp: '2026-11-25T08:00:00Z',
+};
+
 test('reads through a kubeconfig, and tells a missing object', async (t) => {
   const folder = await temporaryFolder(t);
   const kube = await startKubeApi({ namespace: 'shop' });
@@ -52,6 +67,35 @@ test('what the API server forbids is said in its words, with what to allow', asy
     assert.match(error.message, /is forbidden: User .* cannot get; allow .* to read clusters$/);
     return true;
   });
+});
+
+test('an Event is made once and then counts up, and a refusal to write it is told from other failures', async (t) => {
+  const folder = await temporaryFolder(t);
+  const kube = await startKubeApi({ namespace: 'shop' });
+  t.after(() => kube.stop());
+  await kube.writeServiceAccount(folder);
+  const { events } = createOperatorKube({
+    ...IN_CLUSTER,
+    host: kube.host,
+    port: kube.port,
+    serviceAccountFolder: folder,
+  });
+  await events.create({ ...EVENT, count: 1 });
+  await events.repeat('shop', 'orders.1', { count: 7, lastTimestamp: '2026-11-25T09:00:00Z' });
+  const { count, firstTimestamp, lastTimestamp, message } = kube.get('Event', 'orders.1');
+  assert.deepEqual(
+    [count, firstTimestamp, lastTimestamp, message],
+    [7, '2026-11-25T08:00:00Z', '2026-11-25T09:00:00Z', 'no store'],
+  );
+
+  const outcomes: boolean[] = [];
+  for (const status of [403, 404, 500]) {
+    const client = await clientOf(t, status, JSON.stringify({ kind: 'Status', message: 'no', code: status }));
+    await client.events
+      .create({ ...EVENT, count: 1 })
+      .catch((error) => outcomes.push(client.events.isForbidden(error)));
+  }
+  assert.deepEqual(outcomes, [true, false, false]);
 });
 
 test('other refusals keep their status and repeat neither headers nor body', async (t) => {

@@ -1,12 +1,14 @@
 // The API server as the operator process uses it, by the generated client.
-import { ApiException, PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
-import { messageOf, PreconditionError } from '../api/errors.ts';
+import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import type { Cluster } from '../api/kube.ts';
 import { OBJECTSTORE_GROUP, OBJECTSTORE_PLURAL, OBJECTSTORE_VERSION } from '../api/names.ts';
+import type { EventPort } from '../api/wire/events.ts';
 import { KubeError } from '../api/wire/kube-http.ts';
 import type { AccessPort } from './access.ts';
 import type { FeedObject, Informer } from './feed.ts';
 import { type KubeAccess, kubeAccess, type OperatorKubeOptions, type Resource } from './kube-config.ts';
+import { eventPort } from './kube-events.ts';
+import { kubeFailure } from './kube-failure.ts';
 import { createInformer } from './kube-informer.ts';
 import type { LeasePort } from './lease.ts';
 import { MissingObjectError, type StoreReads } from './reads.ts';
@@ -19,6 +21,7 @@ export type OperatorKube = StoreReads &
   AccessPort &
   ControllerPort & {
     leases: LeasePort;
+    events: EventPort;
     /** Informers of all namespaces; nothing is asked before they are started. */
     storeInformer(): Informer<StoreDocument>;
     clusterInformer(): Informer<ClusterDocument>;
@@ -54,6 +57,7 @@ export function createOperatorKube(options: OperatorKubeOptions): OperatorKube {
       create: (lease) => create(LEASES, lease),
       replace: (lease) => replace(LEASES, lease),
     },
+    events: eventPort(access),
     labelledRoles: (namespace) => list<Role>(ACCESS.Role, namespace, LABEL_ROLE_CLUSTER),
     replaceRole: (role) => replace(ACCESS.Role, role),
     clusters: (namespace) => list<Cluster>(clusters, namespace),
@@ -125,7 +129,8 @@ async function call<T>(
   try {
     return await send({ group, version, plural, namespace: object.namespace });
   } catch (error) {
-    throw explained(error, verb, resource, object);
+    const { kind } = resource;
+    throw kubeFailure(error, { verb, kind, plural, ...object });
   }
 }
 
@@ -138,33 +143,4 @@ async function unlessConflict(write: () => Promise<unknown>): Promise<boolean> {
     if (error instanceof KubeError && error.status === 409) return false;
     throw error;
   }
-}
-
-function explained(error: unknown, verb: string, resource: Resource, object: { namespace: string; name: string }) {
-  const { kind, plural } = resource;
-  const { namespace, name } = object;
-  const status = error instanceof ApiException ? error.code : undefined;
-  if (status === 404) return new MissingObjectError(kind, namespace, name, { cause: error });
-  const reason = reasonOf(error);
-  if (status === 403) {
-    const hint = `allow the plugin's service account to ${verb} ${plural}`;
-    return new PreconditionError(`${kind} ${namespace}/${name}: ${reason}`, { cause: error, hint });
-  }
-  const facts = { method: verb, path: `${plural} ${namespace}/${name}`, reason };
-  return new KubeError(status === undefined ? facts : { ...facts, status }, { cause: error });
-}
-
-/** The API server's own words; the client's message would repeat headers and body. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof ApiException)) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    return messageOf(cause);
-  }
-  try {
-    const { message } = typeof error.body === 'string' ? JSON.parse(error.body) : error.body;
-    if (typeof message === 'string' && message !== '') return message;
-  } catch {
-    // No Status object: a proxy answered.
-  }
-  return error.code === 401 ? 'the API server does not accept our token' : 'refused without a reason';
 }

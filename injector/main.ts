@@ -1,9 +1,11 @@
 // Composition root of the operator process: the CNPG-I door, and the admission door when it is asked for.
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { InvalidInputError, messageOf } from '../api/errors.ts';
 import { CNPG_GROUP, CNPG_VERSION } from '../api/names.ts';
 import { type Environment, PORT_LIMITS, readSettings } from '../api/wire/env.ts';
+import { createEventWriter } from '../api/wire/events.ts';
 import { healthService, startGrpcServer } from '../api/wire/grpc.ts';
 import { createLogFromFlags, type Log } from '../api/wire/log.ts';
 import { openPinnedCredentials } from '../api/wire/pinned-credentials.ts';
@@ -39,12 +41,13 @@ export async function runOperator(args: readonly string[], env: Environment): Pr
   const kube = createOperatorKube(settings.kube);
   const live = await followObjects(kube, log);
   const reads = liveReads(live, cacheReads(kube));
+  const events = createEventWriter({ port: kube.events, instance: hostname(), log });
   const { injection } = settings;
   const { version } = release;
   const services = [
     identityService({ version, log }),
     lifecycleService({ reads, settings: injection, log }),
-    reconcilerService({ reads, access: kube, version, log }),
+    reconcilerService({ reads, access: kube, events, version, log }),
     healthService(),
   ];
 

@@ -8,15 +8,18 @@ import {
   type ReconcilerHooksServer,
   ReconcilerHooksService,
 } from '../api/proto/gen/reconciler.ts';
+import type { EventWriter } from '../api/wire/events.ts';
 import { type GrpcService, unary } from '../api/wire/grpc.ts';
 import type { Log } from '../api/wire/log.ts';
 import { type AccessPort, ensureAccess } from './access.ts';
 import { parseCluster, parseKind } from './documents.ts';
+import { MISSING_STORE_REASON, missingStoreMessage } from './missing-store.ts';
 import { MissingObjectError, readStores, type StoreReads } from './reads.ts';
 
 export type ReconcilerDeps = {
   reads: Pick<StoreReads, 'objectStore'>;
   access: AccessPort;
+  events: Pick<EventWriter, 'warn'>;
   version: string;
   log: Log;
 };
@@ -27,8 +30,8 @@ const CONTINUE = { behavior: Behavior.BEHAVIOR_CONTINUE, requeueAfter: 0 };
 const REQUEUE = { behavior: Behavior.BEHAVIOR_REQUEUE, requeueAfter: 0 };
 
 /**
- * The service. Pre of a Cluster ensures its Role and RoleBinding; a missing ObjectStore makes the operator wait. Backups
- * and Post need nothing.
+ * The service. Pre of a Cluster ensures its Role and RoleBinding; a missing ObjectStore makes the operator wait, and an
+ * Event on the Cluster says why. Backups and Post need nothing.
  */
 export function reconcilerService(deps: ReconcilerDeps): GrpcService {
   const implementation: ReconcilerHooksServer = {
@@ -50,7 +53,9 @@ async function prepare(deps: ReconcilerDeps, request: ReconcilerHooksRequest) {
   } catch (error) {
     if (!(error instanceof MissingObjectError)) throw error;
     const { namespace, name } = cluster.metadata;
-    deps.log.warn({ namespace, cluster: name }, `the Cluster waits: ${error.message}`);
+    const message = missingStoreMessage(cluster, error.namespace, error.objectName);
+    deps.log.warn({ namespace, cluster: name }, message);
+    deps.events.warn(cluster, MISSING_STORE_REASON, message);
     return REQUEUE;
   }
 }

@@ -9,6 +9,7 @@ import type { Cluster, Pod } from '../api/kube.ts';
 import { PLUGIN_NAME } from '../api/names.ts';
 import { OperatorLifecycleService, OperatorOperationType_Type as Verb } from '../api/proto/gen/operator_lifecycle.ts';
 import { ReconcilerHooksResult_Behavior as Behavior, ReconcilerHooksService } from '../api/proto/gen/reconciler.ts';
+import { createEventWriter } from '../api/wire/events.ts';
 import { startGrpcServer } from '../api/wire/grpc.ts';
 import { silentLog } from '../api/wire/log.ts';
 import { resourceOf } from '../test/kube/resources.ts';
@@ -66,6 +67,30 @@ test('a missing ObjectStore fails the hook by name, and makes Pre ask the operat
   );
   assert.equal(await pre(cluster('nowhere')), Behavior.BEHAVIOR_REQUEUE);
   assert.equal(kube.objects.list(resourceOf('Role'), 'shop').items.length, 0);
+});
+
+test('a missing ObjectStore is an Event on the Cluster that names store, namespace, parameter and what to do', async (t) => {
+  const { pre, kube, events } = await openServices(t);
+  await pre(cluster('nowhere'));
+  await pre(cluster('nowhere'));
+  await events.settled();
+  const [event, ...more] = kube.objects.list(resourceOf('Event'), 'shop').items;
+  assert.deepEqual(more, []);
+  assert.equal(event?.reason, 'ObjectStoreMissing');
+  assert.equal(
+    event.message,
+    'ObjectStore nowhere does not exist in namespace shop, and this Cluster waits for it: ' +
+      'create it in that namespace, or correct barmanObjectName in spec.plugins',
+  );
+  const involved = {
+    apiVersion: 'postgresql.cnpg.io/v1',
+    kind: 'Cluster',
+    name: 'orders',
+    namespace: 'shop',
+    uid: 'u-1',
+  };
+  assert.deepEqual(event.involvedObject, involved);
+  assert.match(String(event.lastTimestamp), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
 });
 
 test('documents that are not understood are refused with field and value', async (t) => {
@@ -214,10 +239,11 @@ async function openServices(t: TestContext) {
     cnpgVersion: 'v1',
   });
   const log = silentLog();
+  const events = createEventWriter({ port: client.events, instance: 'barman-cloud-0', log });
   const server = await startGrpcServer({
     services: [
       lifecycleService({ reads: client, settings: { sidecarImage: 'example.test/sidecar:1' }, log }),
-      reconcilerService({ reads: client, access: client, version: '0.0.0', log }),
+      reconcilerService({ reads: client, access: client, events, version: '0.0.0', log }),
     ],
     address: { socket: join(folder, 'socket') },
     log,
@@ -231,6 +257,7 @@ async function openServices(t: TestContext) {
     call(channel, method, { clusterDefinition: encode(owner), resourceDefinition: encode(resource) });
   return {
     kube,
+    events,
     pre: async (owner: Cluster, resource: object = owner) =>
       (await reconcile(ReconcilerHooksService.pre, owner, resource)).behavior,
     post: async (owner: Cluster) => (await reconcile(ReconcilerHooksService.post, owner, owner)).behavior,
