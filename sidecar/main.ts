@@ -11,9 +11,12 @@ import { createKubeClient } from '../api/wire/kube.ts';
 import { createLogFromFlags, LOG_FLAGS, type Log } from '../api/wire/log.ts';
 import type { Running } from '../api/wire/process.ts';
 import release from '../package.json' with { type: 'json' };
+import { countingBackups } from './backup/backup-metrics.ts';
+import { countedArchives } from './backup/counted-storage.ts';
 import { type BackupTaker, createBackupTaker } from './backup/take.ts';
 import { assertCodecs } from './codecs.ts';
 import { showingWindow } from './maintenance/after-backup.ts';
+import { createBackupObjects } from './maintenance/backup-objects.ts';
 import { createMaintenance, type Maintenance } from './maintenance/maintenance.ts';
 import { maintain } from './maintenance/round.ts';
 import { createWindowMetrics } from './maintenance/window-metrics.ts';
@@ -28,6 +31,7 @@ import { createArchives } from './store/open.ts';
 import { createEvents, type Events } from './telemetry/events.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { createWalArchiver, type WalArchiver } from './wal/archive.ts';
+import { createReadyWatch, type ReadyWatch } from './wal/ready-watch.ts';
 import { createWalRestorer, type WalRestorer } from './wal/restore.ts';
 import { createWalMetrics } from './wal/wal-metrics.ts';
 
@@ -55,7 +59,7 @@ export async function runSidecar(kind: SidecarKind, args: readonly string[], env
   await makeTemporaryFolder(settings.temporaryFolder, log);
   await assertCodecs();
 
-  const { services, archiver, walRestorer, taker, maintenance, events } = compose(kind, settings, env, log);
+  const { services, archiver, walRestorer, taker, maintenance, readyWatch, events } = compose(kind, settings, env, log);
   await walRestorer.start();
   const server = await startGrpcServer({
     services,
@@ -63,6 +67,7 @@ export async function runSidecar(kind: SidecarKind, args: readonly string[], env
     log,
   });
   maintenance?.start();
+  readyWatch?.start();
   log.info(
     { version: release.version, namespace: settings.namespace, pod: settings.podName },
     `${kind} sidecar started`,
@@ -72,7 +77,7 @@ export async function runSidecar(kind: SidecarKind, args: readonly string[], env
       archiver.hurry();
       // PostgreSQL is gone: a backup only keeps us from ending in time.
       taker?.stop();
-      await Promise.all([server.stop(STOP_GRACE_MS), maintenance?.stop()]);
+      await Promise.all([server.stop(STOP_GRACE_MS), maintenance?.stop(), readyWatch?.stop()]);
       await walRestorer.stop();
       await events.settled();
     },
@@ -143,6 +148,7 @@ type Composition = {
   /** Of an instance. */
   taker?: BackupTaker;
   maintenance?: Maintenance;
+  readyWatch?: ReadyWatch;
   events: Events;
 };
 
@@ -150,9 +156,15 @@ function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment,
   const { namespace, podName, pgdata, spoolDirectory, certificatesFolder } = settings;
   const { version } = release;
   const kube = createKubeClient(settings.kube);
-  const archives = createArchives({ namespace, kube, env, certificatesFolder, log });
-  const events = createEvents({ kube, namespace, podName, log });
   const registry = new Metrics();
+  const requests = registry.counter(
+    'cellar_store_requests_total',
+    'Requests to object stores, by operation and by how they ended.',
+    ['operation', 'status'],
+  );
+  const opened = createArchives({ namespace, kube, env, certificatesFolder, log });
+  const archives = countedArchives(opened, (operation, status) => requests.add([operation, status]));
+  const events = createEvents({ kube, namespace, podName, log });
   const metrics = createWalMetrics(registry);
   const archiver = createWalArchiver({ archives, pgdata, podName, log, events, metrics });
   const walRestorer = createWalRestorer({ archives, podName, spoolDirectory, log, events, metrics });
@@ -165,23 +177,28 @@ function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment,
     const restorer = createRestorer({ archives, pgdata, log });
     return { services: [...shared, restoreJobService({ restorer, log })], archiver, walRestorer, events };
   }
+  const ambientEndpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL;
   const taker = createBackupTaker({
     archives,
     postgres: settings.postgres,
     pgdata,
     instanceName: podName,
     pluginVersion: version,
+    ambientEndpoint,
     events,
     log,
   });
   const { clusterName } = settings;
   const windows = createWindowReport({ kube, namespace, show: createWindowMetrics(registry) });
-  const round = { kube, archives, windows, events, namespace, clusterName, podName, log };
+  const backupObjects = createBackupObjects({ backups: kube.backups, namespace, ambientEndpoint, log });
+  const round = { kube, archives, windows, backupObjects, events, namespace, clusterName, podName, log };
   const maintenance = createMaintenance({ round: (signal) => maintain(round, signal), log });
-  const shownTaker = { take: showingWindow({ archives, windows, log }, taker.take) };
+  const take = countingBackups(registry, taker);
+  const shownTaker = { take: showingWindow({ archives, windows, log }, take) };
+  const readyWatch = createReadyWatch({ pgdata, metrics, log });
   const instance = [
     backupService({ taker: shownTaker, instanceName: podName, log }),
     metricsService({ metrics: registry, log }),
   ];
-  return { services: [...shared, ...instance], archiver, walRestorer, taker, maintenance, events };
+  return { services: [...shared, ...instance], archiver, walRestorer, taker, maintenance, readyWatch, events };
 }

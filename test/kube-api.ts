@@ -20,6 +20,14 @@ export type KubeApi = {
   objects: KubeObjects;
   /** `GET /path` of every request that came in. */
   requests: string[];
+  /** From now on requests for which this says true are Forbidden, as where RBAC does not grant them. */
+  forbid(rule: (method: string, path: string) => boolean): void;
+  /** Runs before each request is answered. */
+  before: ((method: string, path: string) => void | Promise<void>) | undefined;
+  /** Sees the body of each request that is acted upon. */
+  onBody: ((method: string, body: unknown) => void) | undefined;
+  /** A new token counts from now on, and the old one is refused. */
+  rotateToken(): void;
   /** From now on writes of the door's kind pass it. */
   addDoor(door: Door): void;
   /** Creates or updates as `kubectl apply` does, through the doors; throws Denied when one refuses. */
@@ -55,7 +63,8 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
   const authority = await makeAuthority({ commonName: 'kubernetes', validMs: VALID_MS });
   const names = { dnsNames: ['localhost', 'kubernetes.default.svc'], ipAddresses: [HOST] };
   const tls = await issue(authority, { commonName: 'kube-apiserver', ...names, usages: ['server'], validMs: VALID_MS });
-  const token = randomBytes(24).toString('base64url');
+  let token = randomBytes(24).toString('base64url');
+  let isForbidden: (method: string, path: string) => boolean = () => false;
   const objects = createObjects();
   const requests: string[] = [];
   const doors: Door[] = [];
@@ -70,12 +79,20 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
   });
   const { port } = server.address() as AddressInfo;
 
-  return {
+  const api: KubeApi = {
     host: HOST,
     port,
     ca: authority.cert,
     objects,
     requests,
+    before: undefined,
+    onBody: undefined,
+    forbid: (rule) => {
+      isForbidden = rule;
+    },
+    rotateToken() {
+      token = randomBytes(24).toString('base64url');
+    },
     addDoor: (door) => doors.push(door),
     apply,
     get: (kind, name, namespace = home) => objects.get(resourceOf(kind), namespace, name),
@@ -98,6 +115,7 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
         server.closeAllConnections();
       }),
   };
+  return api;
 
   async function apply(wanted: KubeObject, namespace = wanted.metadata.namespace ?? home) {
     const resource = resourceOf(wanted.kind ?? '');
@@ -135,6 +153,11 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', `https://${HOST}`);
     if (request.headers.authorization !== `Bearer ${token}`) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
+    const { method = '' } = request;
+    await api.before?.(method, url.pathname);
+    if (isForbidden(method, url.pathname)) {
+      throw new StatusError(403, 'Forbidden', `${method} ${url.pathname} is forbidden: no rule of a Role allows it`);
+    }
     if (url.pathname === '/version') return answer(response, 200, { major: '1', minor: '34', gitVersion: 'v1.34.0' });
     const address = addressOf(url.pathname);
     if (address === undefined) {
@@ -143,18 +166,19 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
     const watching = url.searchParams.get('watch');
     if (request.method === 'GET' && (watching === 'true' || watching === '1')) return watch(address, request, response);
     const body = await readBody(request);
-    const [status, result] = act(address, request, body);
+    api.onBody?.(method, body);
+    const [status, result] = act(address, request, url, body);
     return answer(response, status, result);
   }
 
-  function act(address: Address, request: IncomingMessage, body: unknown): [number, unknown] {
+  function act(address: Address, request: IncomingMessage, url: URL, body: unknown): [number, unknown] {
     const { resource, name } = address;
     const namespace = address.namespace ?? home;
     const part = address.subresource === 'status' ? 'status' : 'object';
     const contentType = request.headers['content-type'] ?? '';
     switch (request.method) {
       case 'GET':
-        return [200, name === undefined ? listOf(address) : objects.get(resource, namespace, name)];
+        return [200, name === undefined ? listOf(address, url.searchParams) : objects.get(resource, namespace, name)];
       case 'POST':
         return [201, objects.create(resource, namespace, named(body))];
       case 'PUT':
@@ -162,6 +186,7 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
       case 'PATCH':
         return [200, objects.patch(resource, namespace, name ?? '', body, { contentType, part })];
       case 'DELETE':
+        refuseOther(objects.get(resource, namespace, name ?? ''), body);
         objects.remove(resource, namespace, name ?? '');
         return [200, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success' }];
       default:
@@ -173,13 +198,16 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
     }
   }
 
-  function listOf({ resource, namespace }: Address): unknown {
+  /** In pages where a limit asks for it; the token of a page is the number of objects before the next one. */
+  function listOf({ resource, namespace }: Address, query: URLSearchParams): unknown {
     const { items, resourceVersion } = objects.list(resource, namespace);
+    const first = Number(query.get('continue') ?? 0);
+    const end = first + Number(query.get('limit') ?? items.length);
     return {
       apiVersion: apiVersionOf(resource),
       kind: `${resource.kind}List`,
-      metadata: { resourceVersion },
-      items,
+      metadata: { resourceVersion, ...(end < items.length ? { continue: String(end) } : {}) },
+      items: items.slice(first, end),
     };
   }
 
@@ -190,6 +218,14 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
     const end = objects.watch(address.resource, address.namespace, send);
     request.once('close', end);
   }
+}
+
+/** The preconditions of DeleteOptions. */
+function refuseOther({ metadata }: KubeObject, body: unknown): void {
+  const { uid } = (body as { preconditions?: { uid?: string } } | undefined)?.preconditions ?? {};
+  if (uid === undefined || uid === metadata.uid) return;
+  const message = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`;
+  throw new StatusError(409, 'Conflict', message);
 }
 
 /** Events are posted with `generateName` only. */

@@ -41,7 +41,7 @@ export type KubeHttpOptions = {
 };
 
 export type KubeRequest = {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   path: string;
   body?: unknown;
   /** Default `application/json`. */
@@ -88,7 +88,12 @@ export function createKubeHttp(options: KubeHttpOptions): KubeHttp {
 
   async function attempt(request: KubeRequest): Promise<unknown> {
     const [ca, token] = await Promise.all([readCa(), readToken()]);
-    const answer = await send(request, ca, token.trim());
+    let answer = await send(request, ca, token.trim());
+    if (answer.status === 401) {
+      // The token may have been replaced and withdrawn since the file was looked at. What is refused has done nothing.
+      const fresh = await readToken({ now: true });
+      if (fresh !== token) answer = await send(request, ca, fresh.trim());
+    }
     if (answer.status >= 200 && answer.status < 300) return parseJson(request, answer);
     throw new KubeError({ ...request, status: answer.status, reason: reasonOf(answer) });
   }
@@ -176,10 +181,10 @@ const LOOK_AGAIN_MS = 1_000;
  * Reads a file that the kubelet replaces from time to time (it swaps a symbolic link, so inode and time change). A file
  * that was read before and is away for a moment is not an error.
  */
-function rotatingFile(path: string, now: () => number): () => Promise<string> {
+function rotatingFile(path: string, now: () => number): (options?: { now: boolean }) => Promise<string> {
   let known: { text: string; version: string; lookedAt: number } | undefined;
-  return async () => {
-    if (known !== undefined && now() - known.lookedAt < LOOK_AGAIN_MS) return known.text;
+  return async (options) => {
+    if (known !== undefined && !options?.now && now() - known.lookedAt < LOOK_AGAIN_MS) return known.text;
     try {
       const { mtimeMs, ino, size } = await stat(path);
       const version = `${mtimeMs} ${ino} ${size}`;

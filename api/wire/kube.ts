@@ -2,7 +2,8 @@
 import { PreconditionError } from '../errors.ts';
 import type { Cluster, Secret } from '../kube.ts';
 import { OBJECTSTORE_GROUP, OBJECTSTORE_PLURAL, OBJECTSTORE_VERSION } from '../names.ts';
-import type { ObjectStore, RecoveryWindow } from '../objectstore.ts';
+import type { ObjectStore } from '../objectstore.ts';
+import { createKubeBackups, type KubeBackups } from './kube-backups.ts';
 import {
   createKubeHttp,
   KubeError,
@@ -11,6 +12,7 @@ import {
   type KubeRequest,
   monotonicMs,
 } from './kube-http.ts';
+import { type RecoveryWindowPatch, writeRecoveryWindow } from './kube-status.ts';
 
 /** Reads of the API server. Callers own what they get: it is always a copy. */
 export type KubeReads = {
@@ -22,13 +24,12 @@ export type KubeReads = {
   cluster(namespace: string, name: string): Promise<Cluster>;
 };
 
-/** Fields to set; null removes a field, and fields that are left out stay as they are. */
-export type RecoveryWindowPatch = { [field in keyof RecoveryWindow]?: string | null };
-
 export type KubeClient = KubeReads & {
+  /** Backup objects of the operator's API group. */
+  backups: KubeBackups;
   /** Any other request; see KubeHttp. */
   request(request: KubeRequest): Promise<unknown>;
-  /** Writes one server's entry of `status.serverRecoveryWindow` and touches no other; null removes the entry. */
+  /** Writes one server's entry of `status.serverRecoveryWindow` and touches no other: see writeRecoveryWindow. */
   patchObjectStoreStatus(
     namespace: string,
     name: string,
@@ -47,12 +48,11 @@ export type KubeClientOptions = KubeHttpOptions & {
 /** How long a cached ObjectStore or Secret is served (objectstore-and-injection.md §9.3). */
 const CACHE_MS = 10_000;
 
-const CONFLICT_ATTEMPTS = 4;
-
 /** Makes the client; nothing is read or opened before the first request. */
 export function createKubeClient(options: KubeClientOptions): KubeClient {
   const http = createKubeHttp(options);
   const cache = createCache(options.now ?? monotonicMs);
+  const cnpgApi = `/apis/${options.cnpgGroup}/${options.cnpgVersion}`;
   const storePath = (namespace: string, name: string): string =>
     objectPath(`/apis/${OBJECTSTORE_GROUP}/${OBJECTSTORE_VERSION}`, namespace, OBJECTSTORE_PLURAL, name);
 
@@ -63,15 +63,13 @@ export function createKubeClient(options: KubeClientOptions): KubeClient {
       cache.read(objectPath('/api/v1', namespace, 'secrets', name), (path) =>
         read(http, 'Secret', namespace, name, path),
       ),
-    cluster: (namespace, name) => {
-      const api = `/apis/${options.cnpgGroup}/${options.cnpgVersion}`;
-      return read(http, 'Cluster', namespace, name, objectPath(api, namespace, 'clusters', name));
-    },
+    cluster: (namespace, name) =>
+      read(http, 'Cluster', namespace, name, objectPath(cnpgApi, namespace, 'clusters', name)),
+    backups: createKubeBackups(http, cnpgApi),
     async patchObjectStoreStatus(namespace, name, serverName, window) {
       const path = storePath(namespace, name);
-      const body = { status: { serverRecoveryWindow: { [serverName]: window } } };
       try {
-        await patchWithPatience(http, `${path}/status`, body);
+        await writeRecoveryWindow(http, path, serverName, window);
       } catch (error) {
         throw explained(error, 'ObjectStore', `${namespace}/${name}`, 'status cannot be written');
       } finally {
@@ -131,18 +129,6 @@ function explained(error: unknown, kind: Kind, object: string, trouble: string):
     return new PreconditionError(message, { cause: error, hint: WHEN_FORBIDDEN[kind] });
   }
   return error;
-}
-
-/** A merge patch names no version, so repeating it after a conflict cannot undo what others wrote. */
-async function patchWithPatience(http: KubeHttp, path: string, body: unknown): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await http.request({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json' });
-      return;
-    } catch (error) {
-      if (!(error instanceof KubeError && error.status === 409 && attempt < CONFLICT_ATTEMPTS)) throw error;
-    }
-  }
 }
 
 /** Keeps what was read for a while; readers at the same time share one request; failures are not kept. */

@@ -83,6 +83,8 @@ export function backupMetadata(facts: {
   cluster: Cluster;
   archive: Archive;
   pluginVersion: string;
+  /** As destinationOf says it: by it the catalog's maintenance knows history from what is gone. */
+  destination: string;
   /** Undefined where pages were not verified. */
   damage: DamageReport | undefined;
 }): Record<string, string> {
@@ -94,6 +96,7 @@ export function backupMetadata(facts: {
     clusterUID: facts.cluster.metadata.uid ?? '',
     pluginName: PLUGIN_NAME,
     location: facts.archive.location,
+    destination: facts.destination,
     objectStore: facts.archive.objectStore.metadata.name,
     serverName: facts.archive.serverName,
     ...(facts.damage === undefined ? {} : { damagedBlocks: String(facts.damage.total) }),

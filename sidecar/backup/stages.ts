@@ -15,7 +15,13 @@ import type { BackupPoint, BackupStop, ServerFacts } from './source.ts';
 import type { TarTarget } from './tar-object.ts';
 import { verifyStored } from './verify-stored.ts';
 
-export type Finished = { begin: BackupPoint; end: BackupStop; damage: DamageReport | undefined };
+export type Finished = {
+  begin: BackupPoint;
+  end: BackupStop;
+  damage: DamageReport | undefined;
+  /** All tars, as they are stored. */
+  storedBytes: number;
+};
 
 type Stored = Finished & { copied: Copied };
 
@@ -71,16 +77,16 @@ async function storeTars(run: Run, asked: ServerFacts): Promise<Stored> {
   run.phase = 'waiting for WAL';
   await waitForWal(run, facts, begin, end);
 
-  return { begin, end, damage, copied };
+  const storedBytes = copied.tars.reduce((sum, tar) => sum + tar.sizeBytes, 0);
+  return { begin, end, damage, copied, storedBytes };
 }
 
-async function finish(run: Run, { copied, damage }: Stored, startedMs: number): Promise<void> {
+async function finish(run: Run, { copied, damage, storedBytes }: Stored, startedMs: number): Promise<void> {
   run.phase = 'uploading backup.info';
   await storeComplete(run, copied.tars, damage);
   const seconds = (performance.now() - startedMs) / 1000;
   run.info = { ...run.info, status: 'DONE', copyStats: copyStats(seconds, run.settings.jobs, copied.seconds) };
   await storeInfo(run, run.signal);
-  const storedBytes = copied.tars.reduce((sum, tar) => sum + tar.sizeBytes, 0);
   const read = { files: run.progress?.files, readBytes: run.progress?.sizeBytes };
   run.log.info({ ...read, storedBytes, seconds: Number(seconds.toFixed(1)) }, 'backup is complete');
 }

@@ -95,6 +95,7 @@ test('DONE is the last word, after every tar, a look at each and a look for the 
     clusterUID: 'uid-1',
     pluginName: PLUGIN_NAME,
     location: 'ObjectStore minio, s3://bucket/backups/pg',
+    destination: 's3://bucket/backups',
     objectStore: 'minio',
     serverName: 'pg',
     damagedBlocks: '0',

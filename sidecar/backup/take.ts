@@ -9,6 +9,7 @@ import type { Archive, Archives } from '../store/archive.ts';
 import { codecByName } from '../stream/codec.ts';
 import { type Events, NO_EVENTS } from '../telemetry/events.ts';
 import { unusedParameters } from './backup-parameters.ts';
+import { destinationOf } from './destination.ts';
 import { chooseIdentity } from './identity.ts';
 import { type BackupInfo, emptyBackupInfo } from './info.ts';
 import { abortOrphans } from './orphans.ts';
@@ -32,6 +33,10 @@ export type TakenBackup = {
   metadata: Record<string, string>;
   startedAt: Date;
   stoppedAt: Date;
+  /** Of files, before they were packed. */
+  readBytes: number;
+  /** Of tars, as they are stored. */
+  storedBytes: number;
 };
 
 export type BackupRequest = {
@@ -69,6 +74,8 @@ export type BackupTakerDeps = {
   pgdata: string;
   instanceName: string;
   pluginVersion: string;
+  /** The endpoint of the environment, for ObjectStores that name none. */
+  ambientEndpoint?: string | undefined;
   log: Log;
   /** Nobody is told where there is no API server. */
   events?: Events;
@@ -162,7 +169,7 @@ async function complete(
 ): Promise<TakenBackup> {
   const { deps } = taker;
   try {
-    const { begin, end, damage } = await runStages(run);
+    const { begin, end, damage, storedBytes } = await runStages(run);
     if (damage !== undefined && damage.total > 0) tellDamage(taker.events, request, run, damage);
     return {
       ...run.identity,
@@ -171,7 +178,12 @@ async function complete(
       tablespaceMap: end.tablespaceMap,
       startedAt: toDate(begin.time),
       stoppedAt: toDate(end.time),
-      metadata: backupMetadata({ ...run, damage, cluster: request.cluster, pluginVersion: deps.pluginVersion }),
+      ...{ readBytes: run.progress?.sizeBytes ?? 0, storedBytes },
+      metadata: backupMetadata({
+        ...run,
+        ...{ damage, cluster: request.cluster, pluginVersion: deps.pluginVersion },
+        destination: destinationOf(run.archive.objectStore, deps.ambientEndpoint),
+      }),
     };
   } catch (error) {
     const first = firstFailure(error, asked, run.signal);

@@ -20,6 +20,19 @@ test('the current primary applies the policy, shows the window, and waits for th
   assert.deepEqual([published, told], [['20261110T000000'], []]);
 });
 
+test('Backup objects are listed before the store is looked at, and compared with what retention has left', async () => {
+  const { run, order } = stage();
+  await run();
+  assert.equal(order[0], 'Backup objects listed');
+  assert.equal(order.at(-1), 'forget 20261101T000000 with 20261110T000000');
+});
+
+test('Backup objects that cannot be compared hide no window', async () => {
+  const { run, published } = stage({ forgetFails: true });
+  await assert.rejects(run(), /no HEAD today/);
+  assert.deepEqual(published, ['20261110T000000']);
+});
+
 test('without a policy nothing is deleted, and the window is shown', async () => {
   const { run, storage, published } = stage({ store: { retentionPolicy: undefined } });
   const before = storage.objects.size;
@@ -90,15 +103,18 @@ type Changes = {
   cluster?: { spec?: Partial<Cluster['spec']>; status?: Cluster['status'] };
   store?: Partial<{ [field in keyof ObjectStore['spec']]: ObjectStore['spec'][field] | undefined }>;
   storage?: FakeStorage;
+  forgetFails?: boolean;
 };
 
-function stage({ cluster = {}, store = {}, storage = new FakeStorage() }: Changes = {}) {
+function stage({ cluster = {}, store = {}, storage = new FakeStorage(), forgetFails = false }: Changes = {}) {
   plantBackup(storage, { id: '20261101T000000', day: 1, begin: 5 });
   plantBackup(storage, { id: '20261110T000000', day: 10, begin: 10 });
   plantWal(storage, 1, 0, 12);
   const told: string[] = [];
   const published: string[] = [];
   const shown: unknown[] = [];
+  const order: string[] = [];
+  storage.before = (verb) => void order.push(verb);
   const archive = fakeArchive(storage);
   const { retentionPolicy = '5d', ...spec } = store;
   archive.objectStore = {
@@ -127,6 +143,16 @@ function stage({ cluster = {}, store = {}, storage = new FakeStorage() }: Change
       },
       publishFailure: async () => undefined,
     },
+    backupObjects: {
+      list: async () => {
+        order.push('Backup objects listed');
+        return [];
+      },
+      forget: async ({ catalog, deleted }: { catalog: readonly { id: string }[]; deleted: readonly string[] }) => {
+        order.push(`forget ${deleted.join()} with ${catalog.map(({ id }) => id).join()}`);
+        if (forgetFails) throw new Error('no HEAD today');
+      },
+    },
     events: {
       warn: (_cluster: Cluster, reason: string, message: string) => void told.push(`${reason}: ${message}`),
       settled: async () => undefined,
@@ -137,7 +163,7 @@ function stage({ cluster = {}, store = {}, storage = new FakeStorage() }: Change
     log: silentLog(),
     now: () => toDate(november(20)),
   };
-  return { run: () => maintain(deps, SIGNAL), storage, told, published, shown };
+  return { run: () => maintain(deps, SIGNAL), storage, told, published, shown, order };
 }
 
 class Locked extends FakeStorage {

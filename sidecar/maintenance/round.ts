@@ -1,4 +1,5 @@
-// One round of catalog maintenance (objectstore-and-injection.md §9.4): the retention policy, then the recovery window.
+// One round of catalog maintenance (objectstore-and-injection.md §9.4): the retention policy, the Backup objects whose
+// data is gone, the recovery window.
 import { messageOf } from '../../api/errors.ts';
 import type { Cluster } from '../../api/kube.ts';
 import { resolveParameters } from '../../api/parameters.ts';
@@ -8,6 +9,7 @@ import { listBackups } from '../backup/catalog.ts';
 import { runRetention } from '../backup/retention.ts';
 import type { Archive, Archives } from '../store/archive.ts';
 import type { Events } from '../telemetry/events.ts';
+import type { BackupObjects } from './backup-objects.ts';
 import { intervalMs, RETRY_MS } from './interval.ts';
 import type { WindowReport } from './window-report.ts';
 
@@ -15,6 +17,7 @@ export type RoundDeps = {
   kube: Pick<KubeReads, 'cluster'>;
   archives: Archives;
   windows: WindowReport;
+  backupObjects: BackupObjects;
   events: Events;
   namespace: string;
   clusterName: string;
@@ -27,11 +30,11 @@ export type RoundDeps = {
 /**
  * Does what is to be done and returns the pause until the next round, milliseconds.
  *
- * | plugin enabled, with a store | this Pod is the current primary | round                                          |
- * |------------------------------|---------------------------------|------------------------------------------------|
- * | no                           |                                 | nothing; five minutes                          |
- * | yes                          | no                              | gauges from the status; five minutes at most   |
- * | yes                          | yes                             | retention policy, recovery window; the interval |
+ * | plugin enabled, with a store | this Pod is the current primary | round                                        |
+ * |------------------------------|---------------------------------|----------------------------------------------|
+ * | no                           |                                 | nothing; five minutes                        |
+ * | yes                          | no                              | gauges from the status; five minutes at most |
+ * | yes                          | yes                             | all three; the interval                      |
  *
  * A policy that could not be applied is an Event and is tried again after five minutes at most; the window is shown all
  * the same. Throws when Cluster, ObjectStore or catalog cannot be read, or the status not be written.
@@ -47,28 +50,39 @@ export async function maintain(deps: RoundDeps, signal: AbortSignal): Promise<nu
     windows.show(archive);
     return Math.min(pauseMs, RETRY_MS);
   }
-  const applied = await applyPolicy(deps, cluster, archive, signal);
-  await windows.publish(archive, await listBackups(archive, signal));
+  const records = await deps.backupObjects.list(cluster, signal);
+  const { applied, deleted } = await applyPolicy(deps, cluster, archive, signal);
+  const catalog = await listBackups(archive, signal);
+  // Two writes that do not depend on each other: neither may hide the other.
+  const ends = await Promise.allSettled([
+    windows.publish(archive, catalog),
+    deps.backupObjects.forget({ archive, records, catalog, deleted }, signal),
+  ]);
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
   log.debug({ pauseMs }, 'catalog maintenance is done');
   return applied ? pauseMs : Math.min(pauseMs, RETRY_MS);
 }
 
-async function applyPolicy(deps: RoundDeps, cluster: Cluster, archive: Archive, signal: AbortSignal): Promise<boolean> {
+type Applied = { applied: boolean; deleted: string[] };
+
+async function applyPolicy(deps: RoundDeps, cluster: Cluster, archive: Archive, signal: AbortSignal): Promise<Applied> {
   const { events, log } = deps;
   const policy = archive.objectStore.spec.retentionPolicy;
-  if (!policy) return true;
+  if (!policy) return { applied: true, deleted: [] };
   try {
     const now = deps.now?.() ?? new Date();
-    const { locked } = await runRetention({ archive, policy, now, signal, log });
-    const [first] = locked.examples;
-    if (first === undefined) return true;
-    const words = `${locked.count} objects could not be deleted, first ${first.key}: ${first.reason}`;
-    events.warn(cluster, 'RetentionPolicyFailed', words);
-    return true;
+    const report = await runRetention({ archive, policy, now, signal, log });
+    const { count, examples } = report.locked;
+    const [first] = examples;
+    if (first !== undefined) {
+      const words = `${count} objects could not be deleted, first ${first.key}: ${first.reason}`;
+      events.warn(cluster, 'RetentionPolicyFailed', words);
+    }
+    return { applied: true, deleted: report.deleted.map(({ id }) => id) };
   } catch (error) {
     signal.throwIfAborted();
     log.error({ error: messageOf(error), location: archive.location }, 'the retention policy could not be applied');
     events.warn(cluster, 'RetentionPolicyFailed', messageOf(error));
-    return false;
+    return { applied: false, deleted: [] };
   }
 }

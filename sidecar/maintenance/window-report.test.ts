@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RecoveryWindow } from '../../api/objectstore.ts';
-import type { RecoveryWindowPatch } from '../../api/wire/kube.ts';
+import type { RecoveryWindowPatch } from '../../api/wire/kube-status.ts';
 import { FakeStorage, fakeArchive } from '../../test/fake-storage.ts';
 import { plantBackup } from '../../test/planted-backups.ts';
 import { listBackups } from '../backup/catalog.ts';

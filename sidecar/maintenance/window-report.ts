@@ -1,6 +1,7 @@
 // Shows a server's recovery window: in the status of its ObjectStore, and in the gauges.
 import type { RecoveryWindow } from '../../api/objectstore.ts';
-import type { KubeClient, RecoveryWindowPatch } from '../../api/wire/kube.ts';
+import type { KubeClient } from '../../api/wire/kube.ts';
+import type { RecoveryWindowPatch } from '../../api/wire/kube-status.ts';
 import type { CatalogEntry } from '../backup/catalog.ts';
 import { recoveryWindow } from '../backup/recovery-window.ts';
 import type { Archive } from '../store/archive.ts';
