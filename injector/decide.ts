@@ -39,9 +39,9 @@ export function decide(object: Workload, cluster: Cluster): Decision {
   return isJob(object) ? decideJob(object, cluster) : decidePod(object, cluster);
 }
 
-/** Tells a Job from a Pod. */
+/** Tells a Job from a Pod, whose spec may hold anything that we do not know. */
 export function isJob(object: Workload): object is Job {
-  return 'template' in object.spec;
+  return object.kind === 'Job';
 }
 
 function decidePod(pod: Pod, cluster: Cluster): Decision {

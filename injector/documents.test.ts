@@ -27,7 +27,11 @@ test('a field of the wrong type is named with its path and what was found', () =
   const cases: [object, string, RegExp][] = [
     [[], 'cluster_definition', /a list.*must be an object/],
     [{ spec: {} }, 'cluster_definition.metadata', /missing.*must be an object/],
-    [{ metadata: { name: '' }, spec: {} }, 'cluster_definition.metadata.name', /not empty/],
+    [
+      { metadata: { name: '' }, spec: {} },
+      'cluster_definition.metadata.name',
+      /found "": must be a name of small letters/,
+    ],
     [{ ...CLUSTER, spec: { plugins: {} } }, 'cluster_definition.spec.plugins', /an object.*must be a list/],
     [
       { ...CLUSTER, spec: { plugins: [{ name: 'a' }, { name: 'b', parameters: { x: 1 } }] } },

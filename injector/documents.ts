@@ -2,7 +2,8 @@
 import { InvalidInputError } from '../api/errors.ts';
 import type { Cluster } from '../api/kube.ts';
 import type { Workload } from './decide.ts';
-import { fieldsOf, flag, listOf, mapOf, mismatch, name, object, optional, text } from './shape.ts';
+import { isNestedDeeper } from './nesting.ts';
+import { fieldsOf, flag, listOf, mapOf, mismatch, name, object, objectName, optional, text } from './shape.ts';
 
 const METADATA_FIELDS = {
   name: optional(text),
@@ -18,7 +19,7 @@ const PLUGIN = object({ name: text, enabled: optional(flag), parameters: optiona
 const CLUSTER = object({
   apiVersion: optional(text),
   kind: optional(text),
-  metadata: object({ ...METADATA_FIELDS, name }),
+  metadata: object({ ...METADATA_FIELDS, name: objectName, namespace: optional(objectName) }),
   spec: object({
     imagePullPolicy: optional(text),
     serviceAccountName: optional(text),
@@ -69,7 +70,14 @@ export function parseKind(field: string, bytes: Uint8Array): string {
   throw mismatch(`kind of ${field}`, kind, 'must be the name of a kind');
 }
 
+/** Kubernetes' own documents stay below 50. */
+const MAX_LEVELS = 1000;
+
 function parseJson(field: string, bytes: Uint8Array): unknown {
+  if (isNestedDeeper(bytes, MAX_LEVELS)) {
+    const advice = `must not be nested deeper than ${MAX_LEVELS} levels`;
+    throw new InvalidInputError(field, `${bytes.byteLength} bytes`, advice);
+  }
   try {
     return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
   } catch (error) {
@@ -84,7 +92,7 @@ function assertCluster(document: unknown): asserts document is Cluster {
 
 function assertWorkload(document: unknown): asserts document is Workload {
   const { apiVersion, kind } = fieldsOf(document, 'object_definition');
-  const found = `${apiVersion} ${kind}`;
+  const found = [apiVersion, kind].map((part) => (typeof part === 'string' ? part : 'nothing')).join(' ');
   if (found === 'v1 Pod') POD(document, 'object_definition');
   else if (found === 'batch/v1 Job') JOB(document, 'object_definition');
   else throw mismatch('object_definition', found, 'must be a v1 Pod or a batch/v1 Job');

@@ -1,8 +1,8 @@
 // The sidecar's environment: first definition of a name wins (objectstore-and-injection.md §4.4).
 import { createHash } from 'node:crypto';
-import { InvalidInputError } from '../api/errors.ts';
 import type { Cluster, EnvVar } from '../api/kube.ts';
 import { CNPG_GROUP, CNPG_VERSION, SPOOL_DIRECTORY } from '../api/names.ts';
+import { mismatch } from './shape.ts';
 
 /**
  * Carries a digest of the arguments. The operator compares env but not args when it looks for drift, so without it a
@@ -45,7 +45,7 @@ function groupAndVersion(cluster: Cluster): { group: string; version: string } {
   const [group, version, ...rest] = cluster.apiVersion.split('/');
   if (!group || !version || rest.length > 0) {
     const advice = `must be GROUP/VERSION, for example ${CNPG_GROUP}/${CNPG_VERSION}`;
-    throw new InvalidInputError('apiVersion of the Cluster', cluster.apiVersion, advice);
+    throw mismatch('apiVersion of the Cluster', cluster.apiVersion, advice);
   }
   return { group, version };
 }

@@ -96,6 +96,12 @@ test('the admission door gives back a restartPolicy that somebody dropped, and n
   assert.deepEqual(repaired.object, object);
 });
 
+test('a Pod whose spec has a field named template is a Pod still', () => {
+  const odd = pod();
+  Object.assign(odd.spec, { template: { any: 'thing' } });
+  assert.equal(inject({ ...odd, kind: 'Pod' }, cluster({}), new Map(), SETTINGS).code, 'instance');
+});
+
 test('the input is never changed', () => {
   const frozen = deepFreeze({ object: pod(), cluster: cluster({ barmanObjectName: 's' }), store: store('s', {}) });
   inject(frozen.object, frozen.cluster, new Map([['s', frozen.store]]), SETTINGS);

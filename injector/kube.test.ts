@@ -59,6 +59,19 @@ test('reads through a kubeconfig, and tells a missing object', async (t) => {
   });
 });
 
+test('a name that no object can have is missing without being asked for', async (t) => {
+  const folder = await temporaryFolder(t);
+  const kube = await startKubeApi({ namespace: 'shop' });
+  t.after(() => kube.stop());
+  await kube.writeServiceAccount(folder);
+  const place = { host: kube.host, port: kube.port, serviceAccountFolder: folder };
+  const client = createOperatorKube({ ...IN_CLUSTER, ...place });
+  for (const name of ['.', '..', 'Main', 'a/b', 'main?', '', 'x'.repeat(254), ' main']) {
+    await assert.rejects(client.objectStore('shop', name), MissingObjectError, name);
+  }
+  assert.deepEqual(kube.requests, []);
+});
+
 test('what the API server forbids is said in its words, with what to allow', async (t) => {
   const message = 'clusters.postgresql.cnpg.io "orders" is forbidden: User "system:serviceaccount:x" cannot get';
   const client = await clientOf(t, 403, JSON.stringify({ kind: 'Status', status: 'Failure', message, code: 403 }));

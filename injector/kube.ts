@@ -13,6 +13,7 @@ import { createInformer } from './kube-informer.ts';
 import type { LeasePort } from './lease.ts';
 import { MissingObjectError, type StoreReads } from './reads.ts';
 import { LABEL_ROLE_CLUSTER, type Role } from './role.ts';
+import { isObjectName } from './shape.ts';
 import type { ControllerPort, StoreDocument } from './store-controller.ts';
 
 export type ClusterDocument = Cluster & FeedObject;
@@ -71,8 +72,8 @@ export function createOperatorKube(options: OperatorKubeOptions): OperatorKube {
         ),
       );
     },
-    objectStore: (namespace, name) => read(STORES, namespace, name),
-    cluster: (namespace, name) => read(clusters, namespace, name),
+    objectStore: (namespace, name) => readNamed(STORES, namespace, name),
+    cluster: (namespace, name) => readNamed(clusters, namespace, name),
     find: (kind, namespace, name) => unlessMissing(read(ACCESS[kind], namespace, name)),
     create: (object) => create(ACCESS[object.kind], object),
     replace: (object) => replace(ACCESS[object.kind], object),
@@ -99,6 +100,12 @@ export function createOperatorKube(options: OperatorKubeOptions): OperatorKube {
       api.listNamespacedCustomObject({ ...to, ...selector }),
     );
     return items;
+  }
+
+  /** Of names that people write: `.` would be another path, and answered with a list. */
+  async function readNamed(resource: Resource, namespace: string, name: string) {
+    if (!isObjectName(name)) throw new MissingObjectError(resource.kind, namespace, name);
+    return read(resource, namespace, name);
   }
 
   function read(resource: Resource, namespace: string, name: string) {

@@ -11,6 +11,7 @@ import { isJob } from './decide.ts';
 import { parseCluster, parseWorkload } from './documents.ts';
 import { type InjectionSettings, inject, storesNeeded } from './inject.ts';
 import { jsonPatch } from './patch.ts';
+import { withReadableRequests } from './readable-requests.ts';
 import { readStores, type StoreReads } from './reads.ts';
 
 export type LifecycleDeps = {
@@ -39,7 +40,7 @@ export function lifecycleService(deps: LifecycleDeps): GrpcService {
     getCapabilities: unary(deps.log, () => ({ lifecycleCapabilities: CAPABILITIES })),
     lifecycleHook: unary(deps.log, async (request) => ({ jsonPatch: await answerHook(deps, request) })),
   };
-  return { definition: OperatorLifecycleService, implementation };
+  return withReadableRequests({ definition: OperatorLifecycleService, implementation }, deps.log);
 }
 
 async function answerHook(deps: LifecycleDeps, request: OperatorLifecycleRequest): Promise<Buffer> {

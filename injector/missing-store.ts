@@ -2,6 +2,7 @@
 import type { Cluster } from '../api/kube.ts';
 import { PARAMETER_OBJECT_STORE } from '../api/names.ts';
 import { type PluginParameters, resolveParameters } from '../api/parameters.ts';
+import { shortened } from './shape.ts';
 
 /** Reason of the Event: `kubectl get events --field-selector reason=ObjectStoreMissing`. */
 export const MISSING_STORE_REASON = 'ObjectStoreMissing';
@@ -20,7 +21,7 @@ export function missingStoreMessage(cluster: Cluster, namespace: string, store: 
   );
   const places = roles.map(([, place]) => `${PARAMETER_OBJECT_STORE} in ${place(cluster)}`).join(' and ');
   return (
-    `ObjectStore ${store} does not exist in namespace ${namespace}, and this Cluster waits for it: ` +
+    `ObjectStore ${shortened(store)} does not exist in namespace ${namespace}, and this Cluster waits for it: ` +
     `create it in that namespace, or correct ${places}`
   );
 }

@@ -4,6 +4,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { InvalidInputError } from '../api/errors.ts';
 import type { Container, PodSpec, Volume } from '../api/kube.ts';
 import { CERTIFICATES_VOLUME, PLUGINS_MOUNT, PLUGINS_VOLUME, SIDECAR_CONTAINER } from '../api/names.ts';
+import { shortened } from './shape.ts';
+
+/** Containers that a message names. */
+const MAX_SHOWN = 5;
 
 export type SpecEdit = {
   mainContainer: string;
@@ -21,7 +25,7 @@ export type SpecEdit = {
 export function editPodSpec(spec: PodSpec, edit: SpecEdit): PodSpec {
   const main = spec.containers.find(({ name }) => name === edit.mainContainer);
   if (main === undefined) {
-    const found = spec.containers.map(({ name }) => name);
+    const found = spec.containers.slice(0, MAX_SHOWN).map(({ name }) => shortened(name));
     const advice = `one of them must be named ${edit.mainContainer}: the sidecar copies its settings`;
     throw new InvalidInputError('spec.containers', found, advice);
   }

@@ -3,6 +3,7 @@ import { PreconditionError } from '../api/errors.ts';
 import type { Cluster } from '../api/kube.ts';
 import type { ObjectStore } from '../api/objectstore.ts';
 import type { Feed, FeedObject } from './feed.ts';
+import { shortened } from './shape.ts';
 
 /** Both reads throw MissingObjectError for an object that is positively not there. */
 export type StoreReads = {
@@ -17,7 +18,7 @@ export class MissingObjectError extends PreconditionError {
   readonly objectName: string;
 
   constructor(kind: string, namespace: string, objectName: string, options?: { cause?: unknown }) {
-    super(`${kind} ${namespace}/${objectName} does not exist`, {
+    super(`${kind} ${namespace}/${shortened(objectName)} does not exist`, {
       ...options,
       hint: `create it, or correct the name where it is referred to`,
     });

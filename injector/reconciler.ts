@@ -14,6 +14,7 @@ import type { Log } from '../api/wire/log.ts';
 import { type AccessPort, ensureAccess } from './access.ts';
 import { parseCluster, parseKind } from './documents.ts';
 import { MISSING_STORE_REASON, missingStoreMessage } from './missing-store.ts';
+import { withReadableRequests } from './readable-requests.ts';
 import { MissingObjectError, readStores, type StoreReads } from './reads.ts';
 
 export type ReconcilerDeps = {
@@ -41,7 +42,7 @@ export function reconcilerService(deps: ReconcilerDeps): GrpcService {
     pre: unary(deps.log, (request) => prepare(deps, request)),
     post: unary(deps.log, () => CONTINUE),
   };
-  return { definition: ReconcilerHooksService, implementation };
+  return withReadableRequests({ definition: ReconcilerHooksService, implementation }, deps.log);
 }
 
 async function prepare(deps: ReconcilerDeps, request: ReconcilerHooksRequest) {

@@ -6,6 +6,9 @@ export type Shape = (value: unknown, path: string) => void;
 
 const MAX_SHOWN = 80;
 
+/** Of objects and namespaces, as the API server accepts them (RFC 1123); anything else would mean another path to it. */
+const OBJECT_NAME = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
 export const text: Shape = (value, path) => {
   if (typeof value !== 'string') throw mismatch(path, value, 'must be a string');
 };
@@ -13,6 +16,15 @@ export const text: Shape = (value, path) => {
 export const name: Shape = (value, path) => {
   if (typeof value !== 'string' || value === '') throw mismatch(path, value, 'must be a name that is not empty');
 };
+
+export const objectName: Shape = (value, path) => {
+  if (!isObjectName(value)) throw mismatch(path, value, 'must be a name of small letters, digits, dots and dashes');
+};
+
+/** Whether an object can have such a name at all. */
+export function isObjectName(value: unknown): value is string {
+  return typeof value === 'string' && OBJECT_NAME.test(value);
+}
 
 export const flag: Shape = (value, path) => {
   if (typeof value !== 'boolean') throw mismatch(path, value, 'must be true or false');
@@ -34,7 +46,7 @@ export function listOf(shape: Shape): Shape {
 
 export function mapOf(shape: Shape): Shape {
   return (value, path) => {
-    for (const [key, item] of Object.entries(fieldsOf(value, path))) shape(item, `${path}.${key}`);
+    for (const [key, item] of Object.entries(fieldsOf(value, path))) shape(item, `${path}.${shortened(key)}`);
   };
 }
 
@@ -53,7 +65,12 @@ export function mismatch(path: string, value: unknown, advice: string): InvalidI
 function shown(value: unknown): unknown {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'an object';
-  return typeof value === 'string' ? value.slice(0, MAX_SHOWN) : value;
+  return typeof value === 'string' ? shortened(value) : value;
+}
+
+/** For messages, which travel in a header. */
+export function shortened(value: string): string {
+  return value.length > MAX_SHOWN ? `${value.slice(0, MAX_SHOWN)}…` : value;
 }
 
 /** The fields of an object; anything else is a mismatch. */
