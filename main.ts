@@ -10,6 +10,7 @@ const USAGE = `usage: cellar COMMAND [FLAGS]
   restore           the sidecar of a recovery Job
   healthcheck unix  ask the sidecar's socket for its health
   validate FILE…    judge ObjectStores and Clusters in YAML files
+  doctor            tell of each Cluster of your kubeconfig whether it is ready, and why not
   codecs            load the library of every codec; the sidecar runs it at start
 `;
 
@@ -35,6 +36,10 @@ async function dispatch([command, ...args]: string[]): Promise<Outcome> {
     case 'validate': {
       const { runValidate } = await import('./cli/main.ts');
       return runValidate(args);
+    }
+    case 'doctor': {
+      const { runDoctorCommand } = await import('./cli/doctor/main.ts');
+      return runDoctorCommand(args, process.env);
     }
     case CODECS_COMMAND: {
       const { loadCodecLibraries } = await import('./sidecar/stream/libraries.ts');

@@ -32,13 +32,13 @@ const MAY_IMPORT: Record<string, string[]> = {
     ...storePort(),
   ],
   sidecar: ['api', 'api/wire'],
-  cli: ['api'],
+  cli: ['api', 'api/wire'],
 };
 
 /** Packages that only some files may import: vendors stay behind their adapter, the generated client out of the sidecar. */
 const PACKAGE_HOMES: Record<string, RegExp> = {
   '@aws-sdk/client-s3': /^sidecar\/store\/s3[a-z-]*\.ts$/,
-  '@kubernetes/client-node': /^injector\//,
+  '@kubernetes/client-node': /^(injector|cli\/doctor)\//,
   fastify: /^webhook\//,
   jsonpatch: /^(injector|webhook)\//,
   ajv: /^api\//,

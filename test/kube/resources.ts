@@ -17,6 +17,8 @@ export const RESOURCES: readonly Resource[] = [
   { group: '', version: 'v1', plural: 'events', kind: 'Event', status: false },
   { group: '', version: 'v1', plural: 'pods', kind: 'Pod', status: true },
   { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', status: false },
+  { group: '', version: 'v1', plural: 'services', kind: 'Service', status: true },
+  { group: 'apps', version: 'v1', plural: 'deployments', kind: 'Deployment', status: true },
   { group: 'batch', version: 'v1', plural: 'jobs', kind: 'Job', status: true },
   { group: 'barmancloud.cnpg.io', version: 'v1', plural: 'objectstores', kind: 'ObjectStore', status: true },
   { ...CNPG, plural: 'clusters', kind: 'Cluster', status: true },
