@@ -60,15 +60,15 @@ export async function connectOperator(options: {
       }
     },
     async createPod(cluster, pod) {
-      const evaluated = await hook(connection, Verb.TYPE_EVALUATE, cluster, pod);
+      const evaluated = await lifecycleHook(connection, Verb.TYPE_EVALUATE, cluster, pod);
       const metadata = evaluated.object.metadata ?? {};
       const annotations = { ...metadata.annotations, 'cnpg.io/podSpec': JSON.stringify(evaluated.object.spec) };
       const annotated = { ...evaluated.object, metadata: { ...metadata, annotations } };
-      const created = await hook(connection, Verb.TYPE_CREATE, cluster, annotated);
+      const created = await lifecycleHook(connection, Verb.TYPE_CREATE, cluster, annotated);
       return { pod: created.object, operations: [...evaluated.operations, ...created.operations] };
     },
     async createJob(cluster, job) {
-      const { object, operations } = await hook(connection, Verb.TYPE_CREATE, cluster, job);
+      const { object, operations } = await lifecycleHook(connection, Verb.TYPE_CREATE, cluster, job);
       return { job: object, operations };
     },
     close: () => connection.close(),
@@ -86,7 +86,11 @@ export function applyStrictly<T extends object>(object: T, operations: readonly 
   return result;
 }
 
-async function hook<T extends Pod | Job>(
+/**
+ * Calls LifecycleHook when the plugin subscribes to that kind and verb, and applies its answer to the bytes that were sent.
+ * Throws when the answer is no patch or does not apply.
+ */
+export async function lifecycleHook<T extends Pod | Job>(
   connection: PluginConnection,
   verb: Verb,
   cluster: Cluster,

@@ -28,16 +28,35 @@ export function instancePod(cluster: Cluster, options: { serial: number; major: 
   };
 }
 
-/** The Job that restores the first instance through a plugin; its container is named after its role. */
+/** Roles of Jobs, and what their container runs. */
+const JOB_COMMANDS = {
+  initdb: ['instance', 'init'],
+  import: ['instance', 'init'],
+  pgbasebackup: ['instance', 'pgbasebackup'],
+  'full-recovery': ['instance', 'restore'],
+  'snapshot-recovery': ['instance', 'restoresnapshot'],
+  join: ['instance', 'join'],
+  'major-upgrade': ['instance', 'upgrade', 'execute'],
+};
+
+/** The Job that restores the first instance through a plugin. */
 export function recoveryJob(cluster: Cluster, options: { major: number }): Job {
-  const instance = `${cluster.metadata.name}-1`;
-  const role = 'full-recovery';
+  return jobOf(cluster, 'full-recovery', { serial: 1, ...options });
+}
+
+/** A Job of an instance; its container is named after its role. */
+export function jobOf(
+  cluster: Cluster,
+  role: keyof typeof JOB_COMMANDS,
+  options: { serial: number; major: number },
+): Job {
+  const instance = `${cluster.metadata.name}-${options.serial}`;
   const name = `${instance}-${role}`;
   const jobLabels = { ...labels(cluster, instance, options.major), 'cnpg.io/jobRole': role };
   const annotations = { 'cnpg.io/operatorVersion': '1.30.0' };
   const spec = podSpec(cluster, instance, options.major, {
     name: role,
-    command: ['/controller/manager', 'instance', 'restore', '--log-level=info'],
+    command: ['/controller/manager', ...JOB_COMMANDS[role], '--log-level=info'],
     podName: name,
   });
   return {

@@ -22,8 +22,12 @@ const DEADLINE_MS = 30_000;
 /** Before the second, third, fourth and fifth attempt. */
 const WAITS_MS = [10, 50, 250, 1250];
 
-/** Opens nothing yet. `resolve` says where a cluster's address leads on this machine. */
-export function createPool(registration: Registration, resolve: (address: string) => string): Pool {
+/** Opens nothing yet. `resolve` says where a cluster's address leads on this machine. Tests of failures wait shorter. */
+export function createPool(
+  registration: Registration,
+  resolve: (address: string) => string,
+  waitsMs: readonly number[] = WAITS_MS,
+): Pool {
   const idle: PluginConnection[] = [];
   const waiting: (() => void)[] = [];
   let open = 0;
@@ -34,7 +38,7 @@ export function createPool(registration: Registration, resolve: (address: string
       for (const connection of idle.splice(0)) discard(connection);
     },
     async take() {
-      for (const waitMs of WAITS_MS) {
+      for (const waitMs of waitsMs) {
         try {
           return await attempt();
         } catch {
