@@ -10,6 +10,8 @@ export type Resource = {
 };
 
 const CNPG = { group: 'postgresql.cnpg.io', version: 'v1' };
+/** Of no namespace: they are stored where objects without one are. */
+const WEBHOOKS = { group: 'admissionregistration.k8s.io', version: 'v1', status: false };
 const RBAC = { group: 'rbac.authorization.k8s.io', version: 'v1', status: false };
 
 export const RESOURCES: readonly Resource[] = [
@@ -26,6 +28,8 @@ export const RESOURCES: readonly Resource[] = [
   { ...CNPG, plural: 'scheduledbackups', kind: 'ScheduledBackup', status: true },
   { ...RBAC, plural: 'roles', kind: 'Role' },
   { ...RBAC, plural: 'rolebindings', kind: 'RoleBinding' },
+  { ...WEBHOOKS, plural: 'validatingwebhookconfigurations', kind: 'ValidatingWebhookConfiguration' },
+  { ...WEBHOOKS, plural: 'mutatingwebhookconfigurations', kind: 'MutatingWebhookConfiguration' },
   { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease', status: false },
 ];
 
