@@ -38,6 +38,9 @@ const MAY_IMPORT: Record<string, string[]> = {
 /** Packages that only some files may import: vendors stay behind their adapter, the generated client out of the sidecar. */
 const PACKAGE_HOMES: Record<string, RegExp> = {
   '@aws-sdk/client-s3': /^sidecar\/store\/s3[a-z-]*\.ts$/,
+  '@azure/identity': /^sidecar\/store\/azure[a-z-]*\.ts$/,
+  '@azure/storage-blob': /^sidecar\/store\/azure[a-z-]*\.ts$/,
+  'google-auth-library': /^sidecar\/store\/gcs[a-z-]*\.ts$/,
   '@kubernetes/client-node': /^(injector|cli\/doctor)\//,
   fastify: /^webhook\//,
   jsonpatch: /^(injector|webhook)\//,

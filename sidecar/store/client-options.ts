@@ -36,6 +36,47 @@ export function namedProfiles(configuration: ObjectStoreConfiguration): NamedPro
   );
 }
 
+/** How objects are written to Azure. */
+export type AzureWriting = {
+  /** Scope of encryption for everything that is written; undefined for the container's default. */
+  encryptionScope: string | undefined;
+  /** Whole bytes beyond that go as blocks. */
+  maxSinglePutBytes: number;
+  maxBlockBytes: number;
+  /** Blocks of one object that are sent at a time. */
+  maxConcurrency: number;
+};
+
+/** barman's own (object-store-layout.md §2.4). */
+const AZURE_DEFAULTS = { maxSinglePutBytes: 64 * 1024 ** 2, maxBlockBytes: 4 * 1024 ** 2, maxConcurrency: 1 };
+
+/**
+ * The options of the tools for Azure: the smallest of the sizes, the largest concurrency, and the one encryption scope.
+ * Throws PreconditionError when there are two.
+ */
+export function azureWriting(configuration: ObjectStoreConfiguration): AzureWriting {
+  const given = givenTo(configuration);
+  const named = given.flatMap(({ field, honoured: { encryptionScope: scope } }) => (scope ? [{ field, scope }] : []));
+  const [first] = named;
+  const other = named.find(({ scope }) => scope !== first?.scope);
+  if (first !== undefined && other !== undefined) {
+    const facts = [first, other].map(({ field, scope }) => `${field} names ${JSON.stringify(scope)}`).join(', ');
+    throw new PreconditionError(`--encryption-scope: ${facts}`, {
+      hint: 'one store has one client: name the same scope everywhere, or use two ObjectStores',
+    });
+  }
+  const all = <K extends 'maxSinglePutBytes' | 'maxBlockBytes' | 'maxConcurrency'>(name: K) =>
+    given.flatMap(({ honoured }) => honoured[name] ?? []);
+  const orDefault = (values: number[], pick: (...values: number[]) => number, fallback: number) =>
+    values.length === 0 ? fallback : pick(...values);
+  return {
+    encryptionScope: first?.scope,
+    maxSinglePutBytes: orDefault(all('maxSinglePutBytes'), Math.min, AZURE_DEFAULTS.maxSinglePutBytes),
+    maxBlockBytes: Math.max(1, orDefault(all('maxBlockBytes'), Math.min, AZURE_DEFAULTS.maxBlockBytes)),
+    maxConcurrency: Math.max(1, orDefault(all('maxConcurrency'), Math.max, AZURE_DEFAULTS.maxConcurrency)),
+  };
+}
+
 /** A list with a mistake fails the tool that it is for, not all that use the store: it counts as empty here. */
 function givenTo(configuration: ObjectStoreConfiguration): { field: string; honoured: HonouredOptions }[] {
   return TOOLS.flatMap((tool) => {

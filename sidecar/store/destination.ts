@@ -19,7 +19,10 @@ export function parseDestination(
   prefix: string;
 } {
   if (provider === 's3') return parseS3(destinationPath);
-  if (provider === 'azure') return parseAzure(destinationPath);
+  if (provider === 'azure') {
+    const { bucket, prefix } = parseAzureDestination(destinationPath);
+    return { bucket, prefix };
+  }
   return parseGoogle(destinationPath);
 }
 
@@ -29,18 +32,6 @@ function parseS3(url: string) {
   return { bucket: match[1], prefix: (match[2] ?? '').replace(/^\/+/, '') };
 }
 
-function parseAzure(url: string) {
-  const advice =
-    'write https://ACCOUNT.blob.core.windows.net/CONTAINER[/PREFIX] or http://HOST:PORT/ACCOUNT/CONTAINER[/PREFIX]';
-  const match = /^https?:\/\/([^/?#]+)([^?#]*)/i.exec(url);
-  if (match?.[1] === undefined) throw new InvalidInputError(FIELD, url, advice);
-  const inCloud = /^[^.]+\.blob\..+/i.test(match[1]);
-  const segments = (match[2] ?? '').split('/').slice(inCloud ? 1 : 2);
-  const [bucket = '', ...prefix] = segments;
-  if (bucket === '') throw new InvalidInputError(FIELD, url, advice);
-  return { bucket, prefix: prefix.join('/') };
-}
-
 function parseGoogle(url: string) {
   const rewritten = url.startsWith(GCS_CONSOLE) ? `gs://${url.slice(GCS_CONSOLE.length)}` : url;
   const match = /^gs:\/\/([^/?#]+)([^?#]*)/i.exec(rewritten);
@@ -48,4 +39,28 @@ function parseGoogle(url: string) {
     throw new InvalidInputError(FIELD, url, `write gs://BUCKET[/PREFIX] or ${GCS_CONSOLE}BUCKET[/PREFIX]`);
   }
   return { bucket: match[1], prefix: (match[2] ?? '').replace(/^\/+|\/+$/g, '') };
+}
+
+/**
+ * What an Azure URL names: container, prefix, account, and the address of the account. In the cloud form
+ * (`ACCOUNT.blob.…`) the account is in the host and the address is HTTPS whatever the URL says, as in barman; otherwise
+ * the first segment of the path is the account. Throws InvalidInputError.
+ */
+export function parseAzureDestination(url: string): {
+  bucket: string;
+  prefix: string;
+  account: string;
+  endpoint: string;
+} {
+  const advice =
+    'write https://ACCOUNT.blob.core.windows.net/CONTAINER[/PREFIX] or http://HOST:PORT/ACCOUNT/CONTAINER[/PREFIX]';
+  const match = /^(https?):\/\/([^/?#]+)([^?#]*)/i.exec(url);
+  const [, scheme = '', authority = '', path = ''] = match ?? [];
+  if (match === null) throw new InvalidInputError(FIELD, url, advice);
+  const inCloud = /^([^.]+)\.blob\..+/i.exec(authority);
+  const [first = '', ...segments] = path.split('/').slice(1);
+  const [bucket = '', ...prefix] = inCloud ? [first, ...segments] : segments;
+  if (bucket === '') throw new InvalidInputError(FIELD, url, advice);
+  const endpoint = inCloud ? `https://${authority}` : `${scheme.toLowerCase()}://${authority}/${first}`;
+  return { bucket, prefix: prefix.join('/'), account: inCloud?.[1] ?? first, endpoint };
 }

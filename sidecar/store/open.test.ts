@@ -68,18 +68,43 @@ for (const [title, configuration, message] of REFUSED) {
   });
 }
 
-test('refuses providers that are not supported yet, and a store without credentials', async (t) => {
+test('loads the adapter of each provider, and refuses a store without credentials', async (t) => {
   const world = await startWorld(t);
-  const { s3Credentials: _, ...rest } = world.configuration();
-  world.setConfiguration({ ...rest, azureCredentials: {} });
-  await assert.rejects(
-    world.archives.open(REFERENCE),
-    /spec\.configuration\.azureCredentials: provider not yet supported/,
-  );
-  world.setConfiguration({ ...rest, googleCredentials: {} });
-  await assert.rejects(world.archives.open(REFERENCE), /spec\.configuration\.googleCredentials: provider not yet/);
+  const { s3Credentials: _, endpointURL: __, ...rest } = world.configuration();
+  const azure = {
+    destinationPath: 'https://a.blob.core.windows.net/c/p',
+    azureCredentials: { inheritFromAzureAD: true },
+  };
+  world.setConfiguration({ ...rest, ...azure });
+  assert.equal((await world.archives.open(REFERENCE)).storage.provider, 'azure');
+  world.setConfiguration({ ...rest, destinationPath: 'gs://b/p', googleCredentials: { gkeEnvironment: true } });
+  assert.equal((await world.archives.open(REFERENCE)).storage.provider, 'gcs');
   world.setConfiguration(rest);
   await assert.rejects(world.archives.open(REFERENCE), /has no credentials/);
+});
+
+test('announces ahead of time, and once, that a shared access signature ends', async (t) => {
+  const world = await startWorld(t);
+  const { s3Credentials: _, endpointURL: __, ...rest } = world.configuration();
+  const selector = (key: string) => ({ name: 'azure', key });
+  const azureCredentials = { storageAccount: selector('account'), storageSasToken: selector('sas') };
+  world.setConfiguration({ ...rest, destinationPath: 'https://a.blob.core.windows.net/c', azureCredentials });
+  const endsIn = (days: number) => {
+    const end = new Date(Date.now() + days * 24 * 3_600_000).toISOString();
+    world.secrets.azure = secretOf({ account: 'a', sas: `?sv=2024-11-04&se=${encodeURIComponent(end)}&sig=s%2Bx%3D` });
+  };
+  const said = () => world.lines.filter((line) => line.includes('expire'));
+  endsIn(30);
+  await world.archives.open(REFERENCE);
+  assert.equal(said().length, 0);
+  endsIn(5);
+  for (const _ of [1, 2]) await world.archives.open(REFERENCE);
+  assert.equal(said().length, 1);
+  assert.match(said()[0] ?? '', /expire in 119 hours.*Secret|expiresAt/);
+  endsIn(-1);
+  await world.archives.open(REFERENCE);
+  assert.match(said()[1] ?? '', /have expired/);
+  assert.doesNotMatch(world.lines.join(), /s%2Bx/);
 });
 
 test('says once that a profile is without effect beside keys, and uses the keys', async (t) => {

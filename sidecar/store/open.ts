@@ -8,10 +8,10 @@ import type { ObjectStore } from '../../api/objectstore.ts';
 import type { KubeReads } from '../../api/wire/kube.ts';
 import type { Log } from '../../api/wire/log.ts';
 import type { Archives } from './archive.ts';
-import { namedProfiles } from './client-options.ts';
+import type { Provider } from './destination.ts';
+import { ExpiryWatch } from './expiry.ts';
 import { parseDestination, serverKeys } from './keys.ts';
-import { readS3Secrets } from './s3-secrets.ts';
-import { resolveS3Settings, type S3Settings } from './s3-settings.ts';
+import { type PreparedStore, prepareStore } from './providers.ts';
 import type { ObjectStorage } from './store.ts';
 
 export type ArchivesDependencies = {
@@ -24,6 +24,8 @@ export type ArchivesDependencies = {
   log: Log;
   /** Clock, milliseconds; for tests. */
   now?: () => number;
+  /** Hears at each `open` when the credentials of an ObjectStore end; undefined where they do not tell. */
+  onExpiry?: (objectStore: string, expiresAt: Date | undefined) => void;
 };
 
 /** A replaced adapter is closed so much later: work that started with it has ended by then. */
@@ -37,16 +39,25 @@ type Opened = { digest: string; storage: ObjectStorage };
  */
 export function createArchives(deps: ArchivesDependencies): Archives {
   const adapters = new Adapters(deps.now ?? performance.now.bind(performance), deps.log);
+  const expiry = new ExpiryWatch(deps.log);
   return {
     async open({ objectStore: name, serverName }) {
       const objectStore = await deps.kube.objectStore(deps.namespace, name);
       const { destinationPath } = objectStore.spec.configuration;
-      const { prefix } = parseDestination(providerOf(objectStore), destinationPath);
-      const settings = await readSettings(deps, objectStore);
+      const provider = providerOf(objectStore);
+      const { prefix } = parseDestination(provider, destinationPath);
+      const prepared = await prepareStore(provider, {
+        configuration: objectStore.spec.configuration,
+        readSecret: (secret) => deps.kube.secret(deps.namespace, secret),
+        env: deps.env,
+        certificateAuthority: await readCertificates(deps, objectStore, provider),
+      });
+      expiry.check(name, prepared.expiresAt);
+      deps.onExpiry?.(name, prepared.expiresAt);
       return {
         objectStore,
         serverName,
-        storage: await adapters.use(name, settings, () => notesOn(objectStore, settings)),
+        storage: adapters.use(name, prepared),
         keys: serverKeys(prefix, serverName),
         location: `ObjectStore ${deps.namespace}/${name} (${destinationPath}), server ${serverName}`,
       };
@@ -66,10 +77,7 @@ class Adapters {
     this.#log = log;
   }
 
-  /** `notes` are said when an adapter is made, not at each use. */
-  async use(name: string, settings: S3Settings, notes: () => string[]): Promise<ObjectStorage> {
-    // Only the adapter that a store needs is loaded: the others cost memory.
-    const { createS3Storage } = await import('./s3.ts');
+  use(name: string, { settings, notes, create }: PreparedStore): ObjectStorage {
     this.#closeRetired();
     const digest = createHash('sha256').update(JSON.stringify(settings)).digest('hex');
     const current = this.#current.get(name);
@@ -78,8 +86,8 @@ class Adapters {
       this.#retired.push({ storage: current.storage, at: this.#now() });
       this.#log.info({ objectStore: name }, 'settings or secrets of the object store changed: using the new ones');
     }
-    for (const note of notes()) this.#log.warn({ objectStore: name }, note);
-    const storage = createS3Storage(settings);
+    for (const note of notes) this.#log.warn({ objectStore: name }, note);
+    const storage = create((note) => this.#log.warn({ objectStore: name }, note));
     this.#current.set(name, { digest, storage });
     return storage;
   }
@@ -91,42 +99,36 @@ class Adapters {
   }
 }
 
-async function readSettings(deps: ArchivesDependencies, objectStore: ObjectStore): Promise<S3Settings> {
-  const { configuration } = objectStore.spec;
-  const readSecret = (name: string) => deps.kube.secret(deps.namespace, name);
-  const secrets = await readS3Secrets(configuration.s3Credentials ?? {}, readSecret);
-  return resolveS3Settings(configuration, secrets, deps.env, await readCertificates(deps, objectStore));
-}
-
-/** Arguments of the tools that cannot count for this store. */
-function notesOn({ spec }: ObjectStore, { credentials }: S3Settings): string[] {
-  if (credentials === 'chain' || 'profile' in credentials) return [];
-  return namedProfiles(spec.configuration).map(
-    ({ field, profile }) => `argument without effect: ${field}: --aws-profile ${profile}: s3Credentials holds keys`,
-  );
-}
-
 /** The provider of the credentials block; barman's order when there are several. */
-function providerOf(objectStore: ObjectStore): 's3' {
-  const { s3Credentials, azureCredentials, googleCredentials } = objectStore.spec.configuration;
+function providerOf({ metadata, spec }: ObjectStore): Provider {
+  const { s3Credentials, azureCredentials, googleCredentials } = spec.configuration;
   if (s3Credentials !== undefined) return 's3';
-  const field = azureCredentials ? 'azureCredentials' : googleCredentials ? 'googleCredentials' : undefined;
-  const store = `ObjectStore ${objectStore.metadata.name}`;
-  if (field === undefined) {
-    throw new PreconditionError(`${store}: spec.configuration has no credentials`, { hint: 'add s3Credentials' });
-  }
-  throw new PreconditionError(`${store}: spec.configuration.${field}: provider not yet supported by this version`, {
-    hint: 'use an S3 store with s3Credentials',
+  if (azureCredentials !== undefined) return 'azure';
+  if (googleCredentials !== undefined) return 'gcs';
+  throw new PreconditionError(`ObjectStore ${metadata.name}: spec.configuration has no credentials`, {
+    hint: 'add s3Credentials, azureCredentials or googleCredentials',
   });
 }
 
-/** The CA to trust besides the system's: the projected file of `endpointCA`, else the file that AWS_CA_BUNDLE names. */
-async function readCertificates(deps: ArchivesDependencies, objectStore: ObjectStore): Promise<string | undefined> {
-  const { endpointCA } = objectStore.spec.configuration;
-  const projected = join(deps.certificatesFolder, objectStore.metadata.name, CERTIFICATE_FILE);
-  const path = endpointCA === undefined ? deps.env.AWS_CA_BUNDLE || undefined : projected;
+/** The variable of each provider's own clients that names a file of CAs. */
+const CA_VARIABLES: Record<Provider, string | undefined> = {
+  s3: 'AWS_CA_BUNDLE',
+  azure: 'REQUESTS_CA_BUNDLE',
+  gcs: undefined,
+};
+
+/** The CA to trust besides the system's: the projected file of `endpointCA`, else the file that a variable names. */
+async function readCertificates(
+  deps: ArchivesDependencies,
+  { metadata, spec }: ObjectStore,
+  provider: Provider,
+): Promise<string | undefined> {
+  const isGiven = spec.configuration.endpointCA !== undefined;
+  const variable = CA_VARIABLES[provider];
+  const named = variable === undefined ? undefined : deps.env[variable] || undefined;
+  const path = isGiven ? join(deps.certificatesFolder, metadata.name, CERTIFICATE_FILE) : named;
   if (path === undefined) return undefined;
-  const source = endpointCA === undefined ? 'AWS_CA_BUNDLE' : 'spec.configuration.endpointCA';
+  const source = isGiven ? 'spec.configuration.endpointCA' : variable;
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {

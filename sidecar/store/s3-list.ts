@@ -97,10 +97,12 @@ function stuck(calls: S3Calls, prefix: string, last: string): StoreError {
 /** Deletes in batches, or one by one where the store has no batches; remembers which. */
 export class S3Delete {
   readonly #calls: S3Calls;
+  readonly #note: (text: string) => void;
   #batches = true;
 
-  constructor(calls: S3Calls) {
+  constructor(calls: S3Calls, note: (text: string) => void) {
     this.#calls = calls;
+    this.#note = note;
   }
 
   async delete(keys: readonly string[], signal: AbortSignal | undefined): Promise<StoreDeleteFailure[]> {
@@ -130,6 +132,7 @@ export class S3Delete {
     } catch (error) {
       if (!(error instanceof S3Error) || !lacksBatchDelete(error)) throw error;
       this.#batches = false;
+      this.#note(`the store deletes no batches, so objects are deleted one by one: ${error.message}`);
       return undefined;
     }
   }

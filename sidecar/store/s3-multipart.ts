@@ -12,9 +12,9 @@ import {
   type UploadPartCommandOutput,
 } from '@aws-sdk/client-s3';
 import { StoreError } from '../../api/errors.ts';
+import { digestWhileSending, type SentBytes } from './digests.ts';
 import type { S3Calls } from './s3-calls.ts';
 import { MAX_ATTEMPTS } from './s3-client.ts';
-import { digestWhileSending, type SentBytes } from './s3-digests.ts';
 import { S3Error } from './s3-errors.ts';
 import { withGrace } from './s3-grace.ts';
 import { attributesOf } from './s3-put.ts';

@@ -4,10 +4,10 @@ import { pipeline } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { PutObjectCommand, type PutObjectCommandInput } from '@aws-sdk/client-s3';
 import { StoreError } from '../../api/errors.ts';
-import { ExactLength } from './s3-body.ts';
+import { ExactLength } from './body.ts';
+import { BodyDigests, digestWhileSending, type SentBytes } from './digests.ts';
 import type { S3Calls } from './s3-calls.ts';
 import { MAX_ATTEMPTS } from './s3-client.ts';
-import { BodyDigests, digestWhileSending, type SentBytes } from './s3-digests.ts';
 import type { PutAnswer, PutVerifier } from './s3-verify.ts';
 import type { ObjectInfo, PutBody, PutOptions } from './store.ts';
 

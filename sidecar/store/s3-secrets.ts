@@ -3,6 +3,7 @@ import { PreconditionError } from '../../api/errors.ts';
 import type { Secret } from '../../api/kube.ts';
 import type { S3Credentials, SecretSelector } from '../../api/objectstore.ts';
 import type { S3SecretValues } from './s3-settings.ts';
+import { readSecretValue } from './secret-value.ts';
 
 const FIELD = 'spec.configuration.s3Credentials';
 
@@ -16,7 +17,7 @@ export async function readS3Secrets(
   readSecret: (name: string) => Promise<Secret>,
 ): Promise<S3SecretValues> {
   if (credentials.inheritFromIAMRole === true) return undefined;
-  const read = (field: string, selector: SecretSelector) => readValue(`${FIELD}.${field}`, selector, readSecret);
+  const read = (field: string, selector: SecretSelector) => readSecretValue(`${FIELD}.${field}`, selector, readSecret);
   const { accessKeyId, secretAccessKey, region, sessionToken } = credentials;
   return {
     accessKeyId: await read('accessKeyId', required('accessKeyId', accessKeyId)),
@@ -31,20 +32,4 @@ function required(field: string, selector: SecretSelector | undefined): SecretSe
   throw new PreconditionError(`${FIELD}.${field} is missing`, {
     hint: 'name a Secret and its key there, or set inheritFromIAMRole: true',
   });
-}
-
-async function readValue(
-  field: string,
-  { name, key }: SecretSelector,
-  readSecret: (name: string) => Promise<Secret>,
-): Promise<string> {
-  const encoded = (await readSecret(name)).data?.[key];
-  if (encoded === undefined) {
-    throw new PreconditionError(`${field}: Secret ${name} has no key ${JSON.stringify(key)}`, {
-      hint: 'add the key to the Secret, or name the right one in the ObjectStore',
-    });
-  }
-  const value = Buffer.from(encoded, 'base64').toString('utf8').trim();
-  if (value === '') throw new PreconditionError(`${field}: key ${JSON.stringify(key)} of Secret ${name} is empty`);
-  return value;
 }

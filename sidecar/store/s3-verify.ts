@@ -1,8 +1,8 @@
 // Whether the store holds what was sent: believed for a reason, never because it said 200.
 import { pipeline } from 'node:stream/promises';
 import { messageOf, StoreError } from '../../api/errors.ts';
+import { BodyDigests, type SentBytes, type WantedDigests } from './digests.ts';
 import type { S3Calls } from './s3-calls.ts';
-import { BodyDigests, type SentBytes, type WantedDigests } from './s3-digests.ts';
 import { withGrace } from './s3-grace.ts';
 import { PartChecksums } from './s3-part-checksums.ts';
 import type { ObjectInfo, ObjectStorage, PutOptions } from './store.ts';

@@ -2,7 +2,7 @@
 
 import { Readable } from 'node:stream';
 import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
-import { receivedBody } from './s3-body.ts';
+import { receivedBody } from './body.ts';
 import { S3Calls } from './s3-calls.ts';
 import { S3Error } from './s3-errors.ts';
 import { listFolders, listObjects, S3Delete } from './s3-list.ts';
@@ -15,9 +15,9 @@ import type { GetOptions, MultipartUpload, ObjectInfo, ObjectStorage, PutBody, P
 const MIN_PART_BYTES = 5 * 1024 * 1024;
 const MAX_PARTS = 10_000;
 
-/** A bucket as an ObjectStorage. */
-export function createS3Storage(settings: S3Settings): ObjectStorage {
-  return new S3Storage(settings);
+/** A bucket as an ObjectStorage. `note` takes what is found out about the store, once each. */
+export function createS3Storage(settings: S3Settings, note: (text: string) => void = () => {}): ObjectStorage {
+  return new S3Storage(settings, note);
 }
 
 class S3Storage implements ObjectStorage {
@@ -27,11 +27,11 @@ class S3Storage implements ObjectStorage {
   readonly #put: S3Put;
   readonly #delete: S3Delete;
 
-  constructor(settings: S3Settings) {
+  constructor(settings: S3Settings, note: (text: string) => void) {
     this.#calls = new S3Calls(settings);
     this.#verifier = new PutVerifier(this.#calls, this, settings.requestChecksums === 'WHEN_SUPPORTED');
     this.#put = new S3Put(this.#calls, this.#verifier, settings.conditionalPut);
-    this.#delete = new S3Delete(this.#calls);
+    this.#delete = new S3Delete(this.#calls, note);
   }
 
   get capabilities() {

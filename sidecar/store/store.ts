@@ -48,7 +48,8 @@ export type PutBody = Uint8Array | { stream: () => Readable; sizeBytes: number }
 export interface MultipartUpload {
   /**
    * Uploads one part. Numbers start at 1 and may arrive in any order; all parts but the last have equal size. The
-   * returned promise settles when the store has confirmed the part.
+   * returned promise settles when the store has confirmed the part, which may be after those before it: who sends one
+   * early must not wait for it before sending them.
    */
   part(number: number, bytes: Uint8Array, options?: { signal?: AbortSignal }): Promise<void>;
   /** Makes the object appear, whole. Returns what the store reports of it. */

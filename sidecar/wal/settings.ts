@@ -1,9 +1,8 @@
 // How WAL files are packed and stored: fields of the ObjectStore, completed by the additional arguments
-// (object-store-layout.md §2.4, §10.2–§10.4). Those that concern the store's client (`--read-timeout`, `--aws-profile`) count
+// (object-store-layout.md §2.4, §10.2–§10.4). Those that concern the store's client (`--read-timeout`, `--encryption-scope`, `--kms-key-name`) count
 // where it is made: store/client-options.ts. Pure.
-import { PreconditionError } from '../../api/errors.ts';
 import type { ObjectStore } from '../../api/objectstore.ts';
-import { encryptionOf, type HonouredOptions, levelOf, sentenceOfIgnored, usableOptions } from '../../api/options.ts';
+import { encryptionOf, levelOf, sentenceOfIgnored, usableOptions } from '../../api/options.ts';
 import type { WalName } from '../../api/wal-name.ts';
 import type { PutOptions } from '../store/store.ts';
 import { type Codec, codecByName } from '../stream/codec.ts';
@@ -36,22 +35,10 @@ export function restoreSettings(objectStore: ObjectStore): RestoreSettings {
   };
 }
 
-/** Options that are understood but need what this version has not, and what to do instead. */
-const UNMET: Partial<Record<keyof HonouredOptions, string>> = {
-  encryptionScope: '--encryption-scope: set it as the default of the container instead',
-  kmsKeyName: '--kms-key-name: set it as the default of the bucket instead',
-  maxBlockBytes: '--max-block-size: remove it',
-  maxSinglePutBytes: '--max-single-put-size: remove it',
-  maxConcurrency: '--max-concurrency: remove it',
-};
-
 /** Completes the settings. Throws PreconditionError naming the argument that cannot be honoured, and why. */
 export function archiveSettings(objectStore: ObjectStore): ArchiveSettings {
   const { configuration } = objectStore.spec;
   const { honoured, ignored } = usableOptions('wal-archive', objectStore);
-  for (const [key, advice] of Object.entries(UNMET)) {
-    if (Object.hasOwn(honoured, key)) throw refusal(objectStore, `cannot honour ${advice}`);
-  }
   const codec = codecByName(configuration.wal?.compression ?? honoured.compression ?? 'none');
   const { compressionLevel } = honoured;
   const encryption = encryptionOf(configuration.wal?.encryption, honoured);
@@ -66,10 +53,6 @@ export function archiveSettings(objectStore: ObjectStore): ArchiveSettings {
     },
     ignored: ignored.map(sentenceOfIgnored),
   };
-}
-
-function refusal(objectStore: ObjectStore, reason: string): PreconditionError {
-  return new PreconditionError(`ObjectStore ${objectStore.metadata.name}: ${reason}`);
 }
 
 /** Tags of history files replace the general ones when there are any; an empty list is none (§2.4). */

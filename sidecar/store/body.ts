@@ -1,17 +1,21 @@
 // Bodies that cannot be short without a word, both ways.
 import { type Readable, Transform, type TransformCallback } from 'node:stream';
 import { CorruptError } from '../../api/errors.ts';
-import type { BodyDigests } from './s3-digests.ts';
+import type { BodyDigests } from './digests.ts';
+
+/** Sees what passes, and says in the end what was wrong with it. */
+export type BodyCheck = { update(bytes: Uint8Array): void; problem(): Error | undefined };
 
 /**
- * The body of a get: passes bytes on, fails with what `fail` makes of any error, of an end before `sizeBytes`, and of
- * more than that. Destroying it releases the connection; the reader sets the pace.
+ * The body of a get: passes bytes on, fails with what `fail` makes of any error, of an end before `sizeBytes`, of more
+ * than that, and of what `check` finds. Destroying it releases the connection; the reader sets the pace.
  */
 export function receivedBody(
   source: Readable,
   sizeBytes: number,
   fail: (cause: unknown) => Error,
   signal?: AbortSignal,
+  check?: BodyCheck,
 ): Readable {
   let received = 0;
   const abort = () => body.destroy(fail(signal?.reason));
@@ -19,10 +23,14 @@ export function receivedBody(
   const body = new Transform({
     transform(chunk: Buffer, _encoding, callback) {
       received += chunk.length;
+      check?.update(chunk);
       callback(null, chunk);
     },
     flush(callback) {
-      callback(received === sizeBytes ? null : fail(new Error(`body ended after ${received} of ${sizeBytes} bytes`)));
+      const short =
+        received === sizeBytes ? undefined : new Error(`body ended after ${received} of ${sizeBytes} bytes`);
+      const problem = short ?? check?.problem();
+      callback(problem === undefined ? null : fail(problem));
     },
     destroy(error, callback) {
       signal?.removeEventListener('abort', abort);

@@ -1,0 +1,22 @@
+// Settings of the adapter for tests.
+import { AZURE_LIMITS, type AzureSettings } from '../../sidecar/store/azure-settings.ts';
+
+/** For the account of an emulator, or of a double that looks at no key. */
+export function azureSettings(
+  { endpoint, account, key }: { endpoint: string; account: string; key: string },
+  overrides: Partial<AzureSettings> = {},
+): AzureSettings {
+  return {
+    container: 'container',
+    endpoint,
+    credentials: { account, key },
+    encryptionScope: undefined,
+    maxSinglePutBytes: 64 * 1024 ** 2,
+    maxBlockBytes: 4 * 1024 ** 2,
+    maxConcurrency: 1,
+    trustedCertificates: undefined,
+    proxies: {},
+    ...AZURE_LIMITS,
+    ...overrides,
+  };
+}
