@@ -17,7 +17,9 @@ import { type BackupTaker, createBackupTaker } from './backup/take.ts';
 import { assertCodecs } from './codecs.ts';
 import { showingWindow } from './maintenance/after-backup.ts';
 import { createBackupObjects } from './maintenance/backup-objects.ts';
+import { tellingFailures } from './maintenance/failed-backup.ts';
 import { createMaintenance, type Maintenance } from './maintenance/maintenance.ts';
+import { createMaintenanceMetrics } from './maintenance/maintenance-metrics.ts';
 import { maintain } from './maintenance/round.ts';
 import { createWindowMetrics } from './maintenance/window-metrics.ts';
 import { createWindowReport } from './maintenance/window-report.ts';
@@ -191,9 +193,21 @@ function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment,
   const { clusterName } = settings;
   const windows = createWindowReport({ kube, namespace, show: createWindowMetrics(registry) });
   const backupObjects = createBackupObjects({ backups: kube.backups, namespace, ambientEndpoint, log });
-  const round = { kube, archives, windows, backupObjects, events, namespace, clusterName, podName, log };
-  const maintenance = createMaintenance({ round: (signal) => maintain(round, signal), log });
-  const take = countingBackups(registry, taker);
+  const roundMetrics = createMaintenanceMetrics(registry);
+  const round = {
+    kube,
+    archives,
+    windows,
+    backupObjects,
+    events,
+    namespace,
+    clusterName,
+    podName,
+    log,
+    metrics: roundMetrics,
+  };
+  const maintenance = createMaintenance({ round: (signal) => maintain(round, signal), log, metrics: roundMetrics });
+  const take = tellingFailures(events, countingBackups(registry, taker));
   const shownTaker = { take: showingWindow({ archives, windows, log }, take) };
   const readyWatch = createReadyWatch({ pgdata, metrics, log });
   const instance = [

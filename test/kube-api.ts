@@ -24,6 +24,8 @@ export type KubeApi = {
   forbid(rule: (method: string, path: string) => boolean): void;
   /** Runs before each request is answered. */
   before: ((method: string, path: string) => void | Promise<void>) | undefined;
+  /** Sees every request as it comes in, also those that nothing here serves. */
+  onRequest: ((request: string) => void) | undefined;
   /** Sees the body of each request that is acted upon. */
   onBody: ((method: string, body: unknown) => void) | undefined;
   /** A new token counts from now on, and the old one is refused. */
@@ -71,6 +73,7 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
 
   const server = createServer({ key: tls.key, cert: tls.cert }, (request, response) => {
     requests.push(`${request.method} ${request.url}`);
+    api.onRequest?.(`${request.method} ${request.url}`);
     serve(request, response).catch((error: unknown) => answerError(response, error));
   });
   await new Promise<void>((resolve, reject) => {
@@ -86,6 +89,7 @@ export async function startKubeApi(options: { namespace?: string } = {}): Promis
     objects,
     requests,
     before: undefined,
+    onRequest: undefined,
     onBody: undefined,
     forbid: (rule) => {
       isForbidden = rule;

@@ -41,7 +41,11 @@ const FOLDER_VARIABLES = {
  * What the image's own ENV sets, because a process reads it before our first line runs: threads for the codecs and for files
  * side by side, and no arena of memory for each of them.
  */
-const IMAGE_ENVIRONMENT = { UV_THREADPOOL_SIZE: '8', MALLOC_ARENA_MAX: '2' };
+const IMAGE_ENVIRONMENT = {
+  UV_THREADPOOL_SIZE: '8',
+  MALLOC_ARENA_MAX: '2',
+  NODE_OPTIONS: '--max-semi-space-size=4',
+};
 
 /** Everything lies below `folder`: `claims/<claim>`, `pods/<pod>/<volume>`, `logs`. */
 export function createKubelet(options: {

@@ -7,19 +7,22 @@ import { classOf } from '../telemetry/failure-class.ts';
 /** `status` is `ok`, `absent` (looked for and positively not there), or the class of the failure. */
 export type CountRequest = (operation: StoreOperation, status: string) => void;
 
-export type StoreOperation =
-  | 'put'
-  | 'head'
-  | 'get'
-  | 'get_body'
-  | 'list'
-  | 'list_folders'
-  | 'delete'
-  | 'multipart_create'
-  | 'multipart_part'
-  | 'multipart_complete'
-  | 'multipart_abort'
-  | 'abort_orphans';
+export const STORE_OPERATIONS = [
+  'put',
+  'head',
+  'get',
+  'get_body',
+  'list',
+  'list_folders',
+  'delete',
+  'multipart_create',
+  'multipart_part',
+  'multipart_complete',
+  'multipart_abort',
+  'abort_orphans',
+] as const;
+
+export type StoreOperation = (typeof STORE_OPERATIONS)[number];
 
 /** The same archives, all of whose requests are counted. One store stays one store: callers compare them. */
 export function countedArchives(archives: Archives, count: CountRequest): Archives {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PreconditionError } from '../../api/errors.ts';
 import { silentLog } from '../../api/wire/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
 import { createMaintenance } from './maintenance.ts';
+import { createMaintenanceMetrics } from './maintenance-metrics.ts';
 
 test('the first round comes with jitter, and the next ones after the pause that a round gives', async () => {
   const { maintenance, pauses, tick } = stage(async () => 1000);
@@ -14,12 +17,16 @@ test('the first round comes with jitter, and the next ones after the pause that 
 });
 
 test('a failed round is followed by another one, five minutes later', async () => {
-  const { maintenance, pauses, tick } = stage(async () => {
-    throw new Error('no API server');
+  const { maintenance, pauses, tick, values } = stage(async () => {
+    throw new PreconditionError('no API server');
   });
   maintenance.start();
   for (let count = 0; count < 3; count++) await tick();
   assert.deepEqual(pauses.slice(1), [315_000, 315_000]);
+  assert.deepEqual(values(), [
+    { name: 'cellar_maintenance_rounds_total', labels: [], value: 2 },
+    { name: 'cellar_maintenance_failures_total', labels: ['precondition'], value: 2 },
+  ]);
   await maintenance.stop();
 });
 
@@ -59,7 +66,9 @@ function stage(round: (signal: AbortSignal) => Promise<number>) {
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     });
   };
-  const maintenance = createMaintenance({ round, log: silentLog(), sleep, random: () => 0.5 });
+  const registry = new Metrics();
+  const metrics = createMaintenanceMetrics(registry);
+  const maintenance = createMaintenance({ round, log: silentLog(), metrics, sleep, random: () => 0.5 });
   /** Waits for the next pause, and ends it. */
   const tick = async () => {
     if (wake === undefined) {
@@ -72,5 +81,5 @@ function stage(round: (signal: AbortSignal) => Promise<number>) {
     wake = undefined;
     end?.();
   };
-  return { maintenance, pauses, tick };
+  return { maintenance, pauses, tick, values: () => registry.samples() };
 }

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../../api/errors.ts';
 import type { Log } from '../../api/wire/log.ts';
 import { RETRY_MS } from './interval.ts';
+import type { MaintenanceMetrics } from './maintenance-metrics.ts';
 
 export type Maintenance = {
   /** Starts the loop: its first round comes within half a minute. */
@@ -15,6 +16,8 @@ export type MaintenanceDeps = {
   /** Does a round and returns the pause after it, milliseconds. */
   round: (signal: AbortSignal) => Promise<number>;
   log: Log;
+  /** Default: counted for nobody. */
+  metrics?: MaintenanceMetrics;
   /** For tests: a pause, and a number from 0 to 1. */
   sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
   random?: () => number;
@@ -27,7 +30,7 @@ const JITTER = 0.1;
 
 /** Makes the loop. A failed round is logged, and the next one comes after five minutes. */
 export function createMaintenance(deps: MaintenanceDeps): Maintenance {
-  const { round, log, sleep = pause, random = Math.random } = deps;
+  const { round, log, metrics, sleep = pause, random = Math.random } = deps;
   const stopping = new AbortController();
   const { signal } = stopping;
   let running: Promise<void> = Promise.resolve();
@@ -37,9 +40,11 @@ export function createMaintenance(deps: MaintenanceDeps): Maintenance {
     for (;;) {
       const pauseMs = await round(signal).catch((error: unknown) => {
         signal.throwIfAborted();
+        metrics?.failed(error);
         log.warn({ error: messageOf(error) }, 'catalog maintenance failed; the next round is in five minutes');
         return RETRY_MS;
       });
+      metrics?.done();
       await sleep(pauseMs * (1 + JITTER * random()), signal);
     }
   };

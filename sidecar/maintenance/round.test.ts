@@ -64,9 +64,10 @@ for (const plugins of [
 }
 
 test('a policy that cannot be applied is an Event, is tried again in five minutes, and hides no window', async () => {
-  const { run, storage, told, published } = stage();
+  const { run, storage, told, published, failures } = stage();
   storage.fail('delete', 'refused');
   assert.equal(await run(), RETRY_MS);
+  assert.match(failures.join(), /^StoreError/);
   assert.match(told.join(), /^RetentionPolicyFailed: .*injected failure/);
   assert.deepEqual(published, ['20261101T000000', '20261110T000000']);
 });
@@ -114,6 +115,7 @@ function stage({ cluster = {}, store = {}, storage = new FakeStorage(), forgetFa
   const published: string[] = [];
   const shown: unknown[] = [];
   const order: string[] = [];
+  const failures: unknown[] = [];
   storage.before = (verb) => void order.push(verb);
   const archive = fakeArchive(storage);
   const { retentionPolicy = '5d', ...spec } = store;
@@ -154,16 +156,18 @@ function stage({ cluster = {}, store = {}, storage = new FakeStorage(), forgetFa
       },
     },
     events: {
-      warn: (_cluster: Cluster, reason: string, message: string) => void told.push(`${reason}: ${message}`),
+      warn: (_cluster: Cluster, reason: string, message: string) => told.push(`${reason}: ${message}`) > 0,
+      inform: () => undefined,
       settled: async () => undefined,
     },
     namespace: 'default',
     clusterName: 'pg',
     podName: 'pg-1',
+    metrics: { failed: (error: unknown) => void failures.push(error) },
     log: silentLog(),
     now: () => toDate(november(20)),
   };
-  return { run: () => maintain(deps, SIGNAL), storage, told, published, shown, order };
+  return { run: () => maintain(deps, SIGNAL), storage, told, published, shown, order, failures };
 }
 
 class Locked extends FakeStorage {

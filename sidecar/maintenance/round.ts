@@ -11,6 +11,7 @@ import type { Archive, Archives } from '../store/archive.ts';
 import type { Events } from '../telemetry/events.ts';
 import type { BackupObjects } from './backup-objects.ts';
 import { intervalMs, RETRY_MS } from './interval.ts';
+import type { MaintenanceMetrics } from './maintenance-metrics.ts';
 import type { WindowReport } from './window-report.ts';
 
 export type RoundDeps = {
@@ -23,6 +24,8 @@ export type RoundDeps = {
   clusterName: string;
   podName: string;
   log: Log;
+  /** Default: counted for nobody. */
+  metrics?: Pick<MaintenanceMetrics, 'failed'>;
   /** Wall clock; for tests. */
   now?: () => Date;
 };
@@ -82,6 +85,7 @@ async function applyPolicy(deps: RoundDeps, cluster: Cluster, archive: Archive, 
   } catch (error) {
     signal.throwIfAborted();
     log.error({ error: messageOf(error), location: archive.location }, 'the retention policy could not be applied');
+    deps.metrics?.failed(error);
     events.warn(cluster, 'RetentionPolicyFailed', messageOf(error));
     return { applied: false, deleted: [] };
   }

@@ -121,7 +121,8 @@ function judge(code: string, status: number | undefined): Verdict {
 }
 
 function factsOf(thrown: unknown) {
-  const error = fieldsOf(thrown);
+  // Its fields are hidden from enumeration.
+  const error: { code?: unknown; statusCode?: unknown; response?: unknown } = thrown instanceof Error ? thrown : {};
   const headers = fieldsOf(error.response).headers;
   const header = (name: string) =>
     typeof headers === 'object' && headers !== null && 'get' in headers && typeof headers.get === 'function'

@@ -48,7 +48,8 @@ test('refuses what is no connection string without showing it', () => {
   for (const text of ['MARKER', 'AccountName=a;AccountKey', 'AccountKey=MARKER', 'BlobEndpoint=MARKER;AccountKey=x']) {
     assert.throws(
       () => parseConnectionString(text),
-      (error: Error) => /connectionString: not a connection string/.test(error.message) && !/MARKER/.test(error.message),
+      (error: Error) =>
+        /connectionString: not a connection string/.test(error.message) && !/MARKER/.test(error.message),
     );
   }
 });

@@ -78,6 +78,23 @@ test('within a minute the same reason is only counted; then the one Event is pat
   assert.deepEqual(bodyOf(requests[1]), { count: 4, lastTimestamp: '2026-11-24T10:02:00Z', message: 'still waits' });
 });
 
+test('good news goes out however soon, as a Normal Event, and a Warning says whether it goes out', async () => {
+  const { events, requests } = stage();
+  assert.equal(events.warn(CLUSTER, 'ArchivingFailed', 'a'), true);
+  assert.equal(events.warn(CLUSTER, 'ArchivingFailed', 'a'), false);
+  events.inform(CLUSTER, 'ArchivingResumed', 'b');
+  events.inform(CLUSTER, 'ArchivingResumed', 'c');
+  await events.settled();
+  assert.deepEqual(
+    requests.map((request) => [request.method, bodyOf(request).type, bodyOf(request).message]),
+    [
+      ['POST', 'Warning', 'a'],
+      ['POST', 'Normal', 'b'],
+      ['PATCH', undefined, 'c'],
+    ],
+  );
+});
+
 test('another reason and another Cluster are Events of their own', async () => {
   const { events, requests } = stage();
   events.warn(CLUSTER, 'WalRestoreWaiting', 'a');

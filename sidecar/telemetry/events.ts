@@ -8,24 +8,35 @@ import type { KubeClient } from '../../api/wire/kube.ts';
 import type { Log } from '../../api/wire/log.ts';
 
 /** Why something was told; a person can select by it: `kubectl get events --field-selector reason=…`. */
-export type EventReason =
-  | 'OwnershipConflict'
-  | 'NotDeclaredWalArchiver'
-  | 'WalRestoreWaiting'
-  | 'WalOverwritten'
-  | 'BackupStoreIgnored'
-  | 'RetentionPolicyFailed'
-  | 'DamagedPages';
+export const EVENT_REASONS = [
+  'OwnershipConflict',
+  'NotDeclaredWalArchiver',
+  'ArchivingFailed',
+  'ArchivingResumed',
+  'WalRestoreWaiting',
+  'WalOverwritten',
+  'BackupFailed',
+  'BackupStoreIgnored',
+  'RetentionPolicyFailed',
+  'DamagedPages',
+] as const;
+
+export type EventReason = (typeof EVENT_REASONS)[number];
 
 export type Events = {
-  /** Tells a Warning about a Cluster. Returns at once, throws nothing; the log has said the same already. */
-  warn(cluster: Cluster, reason: EventReason, message: string): void;
+  /**
+   * Tells a Warning about a Cluster. Returns at once, throws nothing; the log has said the same already. True when it goes
+   * out, false when it is only counted because the same was told a moment ago.
+   */
+  warn(cluster: Cluster, reason: EventReason, message: string): boolean;
+  /** Tells good news, however soon: for the end of something that `warn` has told. */
+  inform(cluster: Cluster, reason: EventReason, message: string): void;
   /** Resolves when nothing is on its way any more. */
   settled(): Promise<void>;
 };
 
 /** Tells nobody: for places without an API server. */
-export const NO_EVENTS: Events = { warn: () => undefined, settled: async () => undefined };
+export const NO_EVENTS: Events = { warn: () => false, inform: () => undefined, settled: async () => undefined };
 
 export type EventsDeps = {
   kube: Pick<KubeClient, 'request'>;
@@ -53,24 +64,37 @@ export function createEvents(deps: EventsDeps): Events {
   const told = new Map<string, Told>();
   let writing: Promise<void> = Promise.resolve();
 
+  /** Whether it goes out. */
+  const tell = (cluster: Cluster, type: EventType, reason: EventReason, message: string, calmMs: number): boolean => {
+    const name = nameOf(cluster, reason, deps.podName);
+    const time = now();
+    const timestamp = new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
+    const known = told.get(name) ?? { writtenAt: -Infinity, count: 0, firstTimestamp: timestamp, created: false };
+    told.set(name, known);
+    known.count += 1;
+    if (time - known.writtenAt < calmMs) return false;
+    known.writtenAt = time;
+    const event = { name, cluster, type, reason, message: message.slice(0, MESSAGE_LIMIT), timestamp };
+    writing = writing.then(() => write(deps, event, known));
+    return true;
+  };
+
   return {
-    warn(cluster, reason, message) {
-      const name = nameOf(cluster, reason, deps.podName);
-      const time = now();
-      const timestamp = new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
-      const known = told.get(name) ?? { writtenAt: -Infinity, count: 0, firstTimestamp: timestamp, created: false };
-      told.set(name, known);
-      known.count += 1;
-      if (time - known.writtenAt < CALM_MS) return;
-      known.writtenAt = time;
-      const event = { name, cluster, reason, message: message.slice(0, MESSAGE_LIMIT), timestamp };
-      writing = writing.then(() => write(deps, event, known));
-    },
+    warn: (cluster, reason, message) => tell(cluster, 'Warning', reason, message, CALM_MS),
+    inform: (cluster, reason, message) => void tell(cluster, 'Normal', reason, message, 0),
     settled: () => writing,
   };
 }
 
-type Event = { name: string; cluster: Cluster; reason: EventReason; message: string; timestamp: string };
+type EventType = 'Warning' | 'Normal';
+type Event = {
+  name: string;
+  cluster: Cluster;
+  type: EventType;
+  reason: EventReason;
+  message: string;
+  timestamp: string;
+};
 
 /** An Event that cannot be written is no reason to fail anything: what it says is in the log. */
 async function write(deps: EventsDeps, event: Event, told: Told): Promise<void> {
@@ -92,7 +116,7 @@ async function write(deps: EventsDeps, event: Event, told: Told): Promise<void> 
   }
 }
 
-function documentOf(deps: EventsDeps, { name, cluster, reason, message, timestamp }: Event, told: Told) {
+function documentOf(deps: EventsDeps, { name, cluster, type, reason, message, timestamp }: Event, told: Told) {
   const { namespace, podName } = deps;
   return {
     apiVersion: 'v1',
@@ -105,7 +129,7 @@ function documentOf(deps: EventsDeps, { name, cluster, reason, message, timestam
       namespace,
       ...(cluster.metadata.uid === undefined ? {} : { uid: cluster.metadata.uid }),
     },
-    type: 'Warning',
+    type,
     reason,
     message,
     source: { component: SIDECAR_CONTAINER },

@@ -25,6 +25,16 @@ test('a gauge holds the last value', () => {
   assert.deepEqual(metrics.definitions(), [{ name: 'level', help: 'L.', kind: 'gauge', labels: [] }]);
 });
 
+test('a gauge of what is true now is set when samples are asked for', () => {
+  const metrics = new Metrics();
+  const age = metrics.gauge('age', 'A.');
+  let now = 1;
+  metrics.beforeSamples(() => age.set(now));
+  assert.equal(metrics.samples()[0]?.value, 1);
+  now = 2;
+  assert.equal(metrics.samples()[0]?.value, 2);
+});
+
 test('what would break a scrape is a bug that shows at once: a name twice, another number of labels', () => {
   const metrics = new Metrics();
   const counter = metrics.counter('a_total', 'A.', ['class']);

@@ -17,6 +17,7 @@ type Series = { definition: MetricDefinition; values: Map<string, MetricSample> 
 /** What this process counts. One for each process; rooms declare their own metrics in it. */
 export class Metrics {
   readonly #series = new Map<string, Series>();
+  readonly #refreshes: (() => void)[] = [];
 
   /** Declares a counter. Without labels it is 0 from the start, so that a rate can be told from its first step. */
   counter(name: string, help: string, labels: readonly string[] = []): Counter {
@@ -34,7 +35,13 @@ export class Metrics {
     return [...this.#series.values()].map(({ definition }) => definition);
   }
 
+  /** Runs before samples are given, to set gauges to what is true now: from memory, and quickly. */
+  beforeSamples(refresh: () => void): void {
+    this.#refreshes.push(refresh);
+  }
+
   samples(): MetricSample[] {
+    for (const refresh of this.#refreshes) refresh();
     return [...this.#series.values()].flatMap(({ values }) => [...values.values()]);
   }
 

@@ -77,12 +77,14 @@ export async function archiveFile(
   // A request that failed may still be sending what it was given.
   if (outcome === 'stored once' && tries === 1) packed.release();
   await removeMarker(work);
-  count(metrics, outcome, packed);
+  const seconds = (performance.now() - startedAt) / 1000;
+  metrics.lastArchived(name, packed.sizeBytes);
+  count(metrics, outcome, packed, seconds);
   const facts = {
     file: name.name,
     rawBytes: packed.sizeBytes,
     storedBytes: packed.storedBytes,
-    milliseconds: Math.round(performance.now() - startedAt),
+    milliseconds: Math.round(1000 * seconds),
   };
   log.info(facts, outcome === 'there' ? 'WAL file was already stored' : 'WAL file archived');
 }
@@ -153,12 +155,13 @@ async function store(
 
 type Outcome = 'there' | 'stored' | 'stored once';
 
-function count(metrics: WalMetrics, outcome: Outcome, packed: PackedFile): void {
+function count(metrics: WalMetrics, outcome: Outcome, packed: PackedFile, seconds: number): void {
   if (outcome === 'there') {
     metrics.alreadyStoredFiles.add();
     return;
   }
   metrics.archivedFiles.add();
+  metrics.archiveSeconds.add([], seconds);
   metrics.rawBytes.add([], packed.sizeBytes);
   metrics.storedBytes.add([], packed.storedBytes);
 }

@@ -385,6 +385,24 @@ test('counts what was stored and what was there, and how many files wait', async
   ] as const) {
     assert.deepEqual(samplesOf(metrics, name), [{ labels: [], value }], name);
   }
+  const [seconds] = samplesOf(metrics, 'cellar_wal_archive_seconds_total');
+  assert.ok((seconds?.value ?? 0) > 0);
+  const [lsn] = samplesOf(metrics, 'cellar_wal_last_archived_start_lsn_bytes');
+  assert.equal(lsn?.value, 4 * 2 ** 32 + 0xa7 * content.length);
+});
+
+test('that archiving fails is told on the Cluster, and that it goes on again; a caller that leaves is no failure', async () => {
+  const { events, told } = recordedEvents();
+  const subject = archiver({}, { events });
+  await assert.rejects(subject.archive({ ...request(), signal: AbortSignal.abort() }));
+  storage.fail('put', 'refused');
+  await assert.rejects(subject.archive(request()), StoreError);
+  await subject.archive(request());
+  assert.deepEqual(
+    told.map(({ reason }) => reason),
+    ['ArchivingFailed', 'ArchivingResumed'],
+  );
+  assert.match(told[0]?.message ?? '', /^archiving has failed since 20\d\d-[-0-9T:]+Z: .*injected failure/);
 });
 
 test('a backlog makes gzip pack fast, an option fixes the level, and it is good again when the backlog is gone', async () => {
@@ -515,7 +533,7 @@ test('writes nothing to the archive of another system, with the check for an emp
   await assert.rejects(archiver({}, { events }).archive(asked), (error) => {
     assert.ok(error instanceof ConflictError);
     assert.match(error.message, /system identifier 8, this server 7/);
-    assert.deepEqual(told, [{ reason: 'OwnershipConflict', message: error.message }]);
+    assert.deepEqual(told[0], { reason: 'OwnershipConflict', message: error.message });
     return true;
   });
   assert.equal(storage.objects.size, 1);
@@ -679,8 +697,8 @@ function virtualPatience(): Patience {
 
 function recordedEvents() {
   const told: { reason: string; message: string }[] = [];
-  const warn: Events['warn'] = (_cluster, reason, message) => void told.push({ reason, message });
-  return { told, events: { warn, settled: async () => undefined } };
+  const warn: Events['warn'] = (_cluster, reason, message) => told.push({ reason, message }) > 0;
+  return { told, events: { warn, inform: warn, settled: async () => undefined } };
 }
 
 function samplesOf(metrics: Metrics, name: string) {

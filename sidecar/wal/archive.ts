@@ -9,8 +9,10 @@ import { parseWalName, type WalName } from '../../api/wal-name.ts';
 import type { Log } from '../../api/wire/log.ts';
 import type { Archive, Archives } from '../store/archive.ts';
 import { type Events, NO_EVENTS } from '../telemetry/events.ts';
+import { classOf } from '../telemetry/failure-class.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { type ArchiveWork, archiveFile } from './archive-file.ts';
+import { createArchivingNews } from './archiving-news.ts';
 import { type Effort, nextEffort } from './effort.ts';
 import { EmptyArchiveGate } from './empty-archive.ts';
 import { Limit } from './limit.ts';
@@ -21,7 +23,7 @@ import { Ownership } from './ownership.ts';
 import { DEFAULT_PATIENCE, type Patience } from './persist.ts';
 import { storeToWrite } from './role.ts';
 import { SingleFlight } from './single-flight.ts';
-import { classOf, createWalMetrics, type WalMetrics } from './wal-metrics.ts';
+import { createWalMetrics, type WalMetrics } from './wal-metrics.ts';
 
 export type ArchiveRequest = {
   cluster: Cluster;
@@ -69,6 +71,7 @@ export function createWalArchiver(deps: WalArchiverDeps): WalArchiver {
   const flights = new SingleFlight<void>();
   const gate = new EmptyArchiveGate();
   const noteOnce = createNoteOnce();
+  const news = createArchivingNews(events, log);
   const ahead = new LookAhead(log);
   const backlog = new Backlog(log, metrics);
   const work: ArchiveWork = {
@@ -121,8 +124,12 @@ export function createWalArchiver(deps: WalArchiverDeps): WalArchiver {
         if (reference === undefined) throw noStore(request.cluster);
         if (!declared) noteOnce('role', () => noteRole(log, events, request.cluster));
         await archiveRequested(request, reference);
+        news.succeeded(request.cluster);
       } catch (error) {
-        if (!request.signal.aborted) metrics.archiveFailures.add([classOf(error)]);
+        if (!request.signal.aborted) {
+          metrics.archiveFailures.add([classOf(error)]);
+          news.failed(request.cluster, error);
+        }
         throw error;
       }
     },

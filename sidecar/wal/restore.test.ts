@@ -92,7 +92,9 @@ test('an outage in a recovery is waited out, however long, and never taken for t
   assertContent(content);
   assert.equal(told.length, 203);
   assert.match(told[0] ?? '', /^WalRestoreWaiting: the recovery of pg waits for 0000000100000004000000A7: .*injected/);
-  assert.deepEqual(countsOf(registry), {
+  const { 'cellar_wal_restore_seconds_total ': seconds = 0, ...counts } = countsOf(registry);
+  assert.ok(seconds > 0);
+  assert.deepEqual(counts, {
     'cellar_wal_restore_failures_total broken': 200,
     'cellar_wal_restore_failures_total refused': 3,
     'cellar_wal_restored_files_total ': 1,
@@ -263,8 +265,13 @@ async function restore(
 function recorded() {
   const told: string[] = [];
   const registry = new Metrics();
-  const warn: Events['warn'] = (_cluster, reason, message) => void told.push(`${reason}: ${message}`);
-  return { told, registry, events: { warn, settled: async () => undefined }, metrics: createWalMetrics(registry) };
+  const warn: Events['warn'] = (_cluster, reason, message) => told.push(`${reason}: ${message}`) > 0;
+  return {
+    told,
+    registry,
+    events: { warn, inform: warn, settled: async () => undefined },
+    metrics: createWalMetrics(registry),
+  };
 }
 
 /** What was counted about restores, by name and labels. */

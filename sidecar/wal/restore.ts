@@ -7,6 +7,7 @@ import { parseWalName, type WalName } from '../../api/wal-name.ts';
 import type { Log } from '../../api/wire/log.ts';
 import type { Archive, Archives } from '../store/archive.ts';
 import { type Events, NO_EVENTS } from '../telemetry/events.ts';
+import { classOf } from '../telemetry/failure-class.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { fetchWal } from './fetch.ts';
 import { createNoteOnce } from './note-once.ts';
@@ -14,7 +15,7 @@ import { DEFAULT_PATIENCE, type Patience, persist } from './persist.ts';
 import { Prefetch } from './prefetch.ts';
 import { type ReadPlan, storeToRead } from './role.ts';
 import { restoreSettings } from './settings.ts';
-import { classOf, createWalMetrics, type WalMetrics } from './wal-metrics.ts';
+import { createWalMetrics, type WalMetrics } from './wal-metrics.ts';
 
 export type RestoreRequest = {
   cluster: Cluster;
@@ -127,8 +128,10 @@ export function createWalRestorer(deps: WalRestorerDeps): WalRestorer {
           `${name.name} is not in the archive of ${reference.serverName} (${reference.objectStore})`,
         );
       }
+      const milliseconds = performance.now() - startedAt;
       metrics.restoredFiles.add();
-      log.info({ file: name.name, milliseconds: Math.round(performance.now() - startedAt) }, 'WAL file restored');
+      metrics.restoreSeconds.add([], milliseconds / 1000);
+      log.info({ file: name.name, milliseconds: Math.round(milliseconds) }, 'WAL file restored');
     },
     async start() {
       await prefetch.empty().catch((error) => log.warn(`old prefetched WAL cannot be removed: ${messageOf(error)}`));

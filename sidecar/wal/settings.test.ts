@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PreconditionError } from '../../api/errors.ts';
 import type { ObjectStoreConfiguration } from '../../api/objectstore.ts';
 import { FakeStorage, fakeArchive } from '../../test/fake-storage.ts';
 import { archiveSettings } from './settings.ts';
