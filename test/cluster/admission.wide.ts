@@ -71,7 +71,7 @@ test('a wrong word and a missing key are told together, before the schema is loo
 
 test('every block of the usage page applies as it is written', async () => {
   const stores = ['minio-store-bis', 'minio-store-a', 'minio-store-b'].map((name) =>
-    usage('object-store').replace('minio-store', name),
+    usage('object-store').replace('name: minio-store', `name: ${name}`),
   );
   const blocks = [usage('object-store'), ...stores];
   const clusters = ['cluster', 'cluster-restore', 'cluster-restore-archiving', 'replica-cluster', 'backup'].map(usage);
@@ -90,13 +90,13 @@ test('what was applied comes back as it was, and kubectl diff is silent', async 
 });
 
 test('the unfinished block of the usage page is refused with a sentence for each gap, and applies when filled in', async () => {
-  const { status, stderr } = await apply(usage('instance-sidecar').replace('minio-store', 'sized'));
+  const { status, stderr } = await apply(usage('instance-sidecar').replace('name: minio-store', 'name: sized'));
   assert.equal(status, 1);
   assert.match(stderr, /spec\.configuration: missing: set the bucket URL in spec\.configuration\.destinationPath/);
   for (const field of ['limits[cpu]: found "YYY"', 'limits[memory]: found "XXX"'])
     assert.ok(stderr.includes(field), stderr);
   const filled = usage('instance-sidecar')
-    .replace('minio-store', 'sized')
+    .replace('name: minio-store', 'name: sized')
     .replaceAll('XXX', '512Mi')
     .replaceAll('YYY', '500m')
     .replace('# [...]', '  destinationPath: s3://backups/\n    s3Credentials: { inheritFromIAMRole: true }');
@@ -110,13 +110,16 @@ test('server-side apply, patch, replace and edit meet the same door; status writ
     kubectl.tries(['patch', 'objectstore', 'minio-store', '-n', SHOP, '--type=merge', '-p', JSON.stringify(wrong)]),
     kubectl.tries(['create', '-f', '-'], JSON.stringify(storeOf('created', 'keys', { serverName: 'other' }))),
     kubectl.tries(['replace', '-f', '-'], JSON.stringify(storeOf('minio-store', 'keys', { serverName: 'other' }))),
-    edit('objectstore', 'minio-store', 's|endpointURL:|serverName: other\\n    endpointURL:|'),
   ];
   for (const refusal of refusals) {
     const { status, stdout, stderr } = await refusal;
     assert.equal(status, 1, stdout);
     assert.match(stderr + stdout, /use the 'serverName' plugin parameter in the Cluster resource/);
   }
+  assert.match(
+    await edit('objectstore', 'minio-store', 's|endpointURL:|serverName: other\\n    endpointURL:|'),
+    /^# \* spec\.configuration\.serverName: found "other": use the 'serverName' plugin parameter in the Cluster resource/m,
+  );
   const status = { serverRecoveryWindow: { orders: { lastSuccessfulBackupTime: '2026-11-01T00:00:00Z' } } };
   const asked = () => replica.lines().filter(({ msg }) => msg === 'judged').length;
   const before = asked();
@@ -193,9 +196,18 @@ test('while the door is away, Fail refuses and Ignore lets through; Pods are nev
   await until('Ignore to be known', async () => (await apply(JSON.stringify(storeOf('late', 'keys')))).status === 0);
 });
 
-/** `kubectl edit` with sed as the editor: what a person typed is refused in their terminal. */
-async function edit(kind: string, name: string, program: string) {
+/**
+ * `kubectl edit` with sed as the editor; gives the text that is opened again for the person, with what is wrong on top.
+ * The second time the editor changes nothing, which ends it.
+ */
+async function edit(kind: string, name: string, program: string): Promise<string> {
   const editor = join(api.folder, 'editor.sh');
-  await writeFile(editor, `#!/bin/sh\nsed -i '${program}' "$1"\n`, { mode: 0o755 });
-  return kubectl.tries(['edit', kind, name, '-n', SHOP], '', { KUBE_EDITOR: editor });
+  await writeFile(editor, `#!/bin/sh\nset -e\ngrep -q 'serverName' "$1" || sed -i '${program}' "$1"\n`, {
+    mode: 0o755,
+  });
+  const more = { KUBE_EDITOR: editor, TMPDIR: api.folder };
+  const { status, stdout, stderr } = await kubectl.tries(['edit', kind, name, '-n', SHOP], '', more);
+  assert.equal(status, 1, stdout + stderr);
+  const [, copy = ''] = /A copy of your changes has been stored to "(.+)"/.exec(stderr) ?? [];
+  return readFileSync(copy, 'utf8');
 }
