@@ -9,7 +9,7 @@ const USAGE = `usage: cellar COMMAND [FLAGS]
   instance          the sidecar of an instance Pod
   restore           the sidecar of a recovery Job
   healthcheck unix  ask the sidecar's socket for its health
-  validate FILE…    judge ObjectStores and Clusters in YAML files
+  validate -f FILE… judge ObjectStores, Clusters, Backups and ScheduledBackups in YAML files
   doctor            tell of each Cluster of your kubeconfig whether it is ready, and why not
   codecs            load the library of every codec; the sidecar runs it at start
 `;

@@ -6,9 +6,11 @@ import { applyRules, sortProblems } from './rules/rule.ts';
 
 /**
  * Finds all problems of a Cluster at once, sorted by path (objectstore-and-injection.md §2.4). Takes any JSON value, looks
- * at nothing else, changes nothing and never throws. What the operator or the Cluster's CRD refuses is left to them.
+ * at nothing but the snapshot it is given, changes nothing and never throws. What the operator or the Cluster's CRD
+ * refuses is left to them.
  */
 export function findClusterProblems(cluster: unknown, context: ProblemContext): Problem[] {
-  const old = context.old === undefined || context.old === null ? undefined : readClusterDraft(context.old);
-  return sortProblems(applyRules(CLUSTER_RULES, readClusterDraft(cluster), { operation: context.operation, old }));
+  const { old, ...rest } = context;
+  const stored = old === undefined || old === null ? undefined : readClusterDraft(old);
+  return sortProblems(applyRules(CLUSTER_RULES, readClusterDraft(cluster), { ...rest, old: stored }));
 }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { validateText } from './validate.ts';
+import { validateSources, validateText } from './validate.ts';
 
 const STORE = `apiVersion: barmancloud.cnpg.io/v1
 kind: ObjectStore
@@ -53,16 +52,103 @@ test('text that is no YAML is told with its line', () => {
   assert.ok((finding?.line ?? 0) >= 2);
 });
 
+test('every item of a List is judged, at its own lines', () => {
+  const list = `apiVersion: v1
+kind: List
+items:
+- apiVersion: barmancloud.cnpg.io/v1
+  kind: ObjectStore
+  spec:
+    configuration:
+      destinationPath: ""
+`;
+  assert.deepEqual(
+    validateText(list).map(({ line, rule }) => `${rule} ${line}`),
+    ['B1 7', 'A1 8', 'F4 6'],
+  );
+});
+
+test('keys in brackets are found at their line, whatever is in them', () => {
+  const store = `kind: ObjectStore
+metadata:
+  annotations:
+    a: b
+    cnpg.io/skipEmptyWalArchiveCheck: enabled
+spec:
+  retentionPolicy: 30d
+  configuration:
+    destinationPath: s3://b
+    s3Credentials: {inheritFromIAMRole: true}
+    tags:
+      x: y
+      "a b": "c,d"
+`;
+  assert.deepEqual(
+    validateText(store).map(({ line, rule }) => `${rule} ${line}`),
+    ['F7 5', 'B22 13'],
+  );
+});
+
+test('the documents of all files are beside each other, and what is not among them is no complaint', () => {
+  const cluster = (name: string) => `kind: Cluster
+metadata: {name: ${name}}
+spec:
+  plugins:
+  - name: barman-cloud.cloudnative-pg.io
+    isWALArchiver: true
+    parameters: {barmanObjectName: minio-store, serverName: one}
+`;
+  const sources = ['a', 'b'].map((name) => ({ file: `${name}.yaml`, text: cluster(name) }));
+  assert.deepEqual(
+    validateSources(sources).map(({ file, rule, name }) => [file, rule, name]),
+    [
+      ['a.yaml', 'CL11', 'a'],
+      ['b.yaml', 'CL11', 'b'],
+    ],
+  );
+  assert.deepEqual(validateSources(sources.slice(0, 1)), []);
+});
+
+for (const [title, text] of [
+  ['nothing', ''],
+  ['a template', 'kind: {{ .Values.kind }}\n'],
+  [
+    'a bomb of aliases',
+    `a: &a [x,x,x,x,x,x,x,x,x,x]\n${'bcdefgh'.replaceAll(/./g, (k) => `${k}: &${k} [${`*${String.fromCharCode(k.charCodeAt(0) - 1)},`.repeat(10)}]\n`)}`,
+  ],
+  ['an ObjectStore of another API', 'apiVersion: other.example/v1\nkind: ObjectStore\n'],
+  ['a list of documents', '- kind: ObjectStore\n'],
+] as const) {
+  test(`${title} is no reason to fall over`, () => {
+    assert.ok(validateText(text).every(({ rule }) => rule === undefined));
+  });
+}
+
+const MAIN = join(import.meta.dirname, '..', 'main.ts');
+const USAGE = join(import.meta.dirname, '..', 'test', 'fixtures', 'usage');
+
+function run(args: string[], input = '') {
+  return spawnSync(process.execPath, [MAIN, 'validate', ...args], { input, encoding: 'utf8', cwd: USAGE });
+}
+
 test('the documents of the usage page are judged from files and from standard input, with a status for pipelines', () => {
-  const main = join(import.meta.dirname, '..', 'main.ts');
-  const usage = join(import.meta.dirname, '..', 'test', 'fixtures', 'usage');
-  const run = (args: string[], input = '') =>
-    spawnSync(process.execPath, [main, ...args], { input, encoding: 'utf8', cwd: usage });
-  const good = run(['validate', 'object-store.yaml', 'cluster.yaml']);
+  const good = run(['-f', 'object-store.yaml', '-f', 'cluster.yaml']);
   assert.equal(good.status, 0, good.stderr);
   assert.match(good.stdout, /^object-store\.yaml:\d+: warning: spec\.retentionPolicy: missing/m);
-  assert.equal(run(['validate', '-'], STORE).status, 1);
-  assert.equal(run(['validate', 'nowhere.yaml']).status, 2);
-  assert.equal(run(['validate']).status, 2);
-  assert.ok(readFileSync(join(usage, 'object-store.yaml'), 'utf8').includes('kind: ObjectStore'));
+  const bad = run(['-'], STORE);
+  assert.equal(bad.status, 1);
+  assert.match(bad.stdout, /^-:10: error: spec\.configuration\.serverName: found "other": use/m);
+  const absent = run(['cluster.yaml', '-f', 'nowhere.yaml']);
+  assert.equal(absent.status, 2);
+  assert.match(absent.stderr, /^nowhere\.yaml: /);
+  assert.equal(run([]).status, 2);
+  assert.equal(run(['-o', 'xml', 'cluster.yaml']).status, 2);
+});
+
+test('a folder stands for its files, and programs read JSON', () => {
+  const { status, stdout } = run(['-f', '.', '-o', 'json']);
+  assert.equal(status, 1);
+  const findings: { file: string; rule: string }[] = JSON.parse(stdout);
+  const unfinished = findings.filter(({ file }) => file === 'instance-sidecar.yaml').map(({ rule }) => rule);
+  assert.deepEqual(unfinished, ['A1', 'A8', 'A8', 'A8', 'A8', 'F4']);
 });

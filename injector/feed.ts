@@ -25,6 +25,8 @@ export type Feed<T> = {
   start(): Promise<Running>;
   /** Whether the copy is complete and a watch keeps it so. */
   isLive(): boolean;
+  /** Whether all that can be known was known once: the copy was complete, or it is not allowed here. */
+  isSettled(): boolean;
   get(namespace: string, name: string): T | undefined;
   list(namespace: string): readonly T[];
   all(): readonly T[];
@@ -58,6 +60,7 @@ export function createFeed<T extends FeedObject>(informer: Informer<T>, options:
   const listeners = new Set<(change: Change<T>) => void>();
   let live = false;
   let failed = false;
+  let settled = false;
   let saidForbidden = false;
   let stopped = false;
   let again: NodeJS.Timeout | undefined;
@@ -80,6 +83,7 @@ export function createFeed<T extends FeedObject>(informer: Informer<T>, options:
     live = false;
     if (stopped) return;
     const forbidden = options.isForbidden(error);
+    settled ||= forbidden;
     if (!forbidden) log.debug({ error: messageOf(error) }, `the watch of ${plural} broke and is begun again`);
     else if (!saidForbidden) {
       saidForbidden = true;
@@ -95,6 +99,7 @@ export function createFeed<T extends FeedObject>(informer: Informer<T>, options:
     await informer.start();
     // What goes wrong is told to the listener above, before `start` resolves.
     live = !failed && !stopped;
+    settled ||= live;
   }
 
   return {
@@ -118,6 +123,7 @@ export function createFeed<T extends FeedObject>(informer: Informer<T>, options:
       };
     },
     isLive: () => live,
+    isSettled: () => settled,
     get: (namespace, name) => known.get(namespace)?.get(name),
     list: (namespace) => [...(known.get(namespace)?.values() ?? [])],
     all: () => [...known.values()].flatMap((neighbours) => [...neighbours.values()]),

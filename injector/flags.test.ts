@@ -7,11 +7,8 @@ const TLS = ['--server-cert=/server/tls.crt', '--server-key=/server/tls.key', '-
 test("the flags of the Go plugin's deployment are accepted as they are", () => {
   const flags = readOperatorFlags(['--server-address=:9090', ...TLS, '--leader-elect', '--log-level=debug']);
   assert.equal(flags.server.port, 9090);
-  assert.deepEqual(flags.tls, {
-    serverCert: '/server/tls.crt',
-    serverKey: '/server/tls.key',
-    clientCert: '/client/tls.crt',
-  });
+  const plugin = { serverCert: '/server/tls.crt', serverKey: '/server/tls.key', clientCert: '/client/tls.crt' };
+  assert.deepEqual(flags.certificates, { mode: 'files', files: { plugin, webhook: undefined } });
   assert.equal(flags.log['log-level'], 'debug');
   assert.equal(flags.health?.port, 8081);
   assert.equal(flags.webhook, undefined);
@@ -47,6 +44,8 @@ test('addresses are HOST:PORT, [HOST]:PORT or :PORT', () => {
   }
 });
 
-test('health probes are off with 0', () => {
+test('health probes and the delay before the doors close are off with 0', () => {
   assert.equal(readOperatorFlags([...TLS, '--health-probe-bind-address=0']).health, undefined);
+  assert.equal(readOperatorFlags([...TLS, '--shutdown-delay=0']).shutdownDelayMs, 0);
+  assert.equal(readOperatorFlags(TLS).shutdownDelayMs, 5_000);
 });

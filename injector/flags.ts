@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
 import { InvalidInputError, messageOf } from '../api/errors.ts';
 import { LOG_FLAGS, type LogFlags } from '../api/wire/log.ts';
+import { CERTIFICATE_FLAGS, type CertificateFlags, readCertificateFlags, readDuration } from './flags-certificates.ts';
 
 export type ListenAddress = { host: string; port: number };
 
@@ -10,25 +11,27 @@ export type OperatorFlags = {
   log: LogFlags;
   /** Where the operator of CloudNativePG dials. */
   server: ListenAddress;
-  tls: { serverCert: string; serverKey: string; clientCert: string };
-  webhook: (ListenAddress & { cert: string; key: string }) | undefined;
+  certificates: CertificateFlags;
+  webhook: ListenAddress | undefined;
   health: ListenAddress | undefined;
   /** Whether only the holder of the lease keeps Roles current. */
   elect: boolean;
+  /** How long the doors go on serving after a signal, so that nobody is sent to them any more when they close, milliseconds. */
+  shutdownDelayMs: number;
+  /** Whether references to objects that are not there are refused at admission. */
+  strictReferences: boolean;
   /** Flags that were given and have no effect. */
   ignored: string[];
 };
 
 const FLAGS = {
   ...LOG_FLAGS,
+  ...CERTIFICATE_FLAGS,
   'server-address': { type: 'string', default: ':9090' },
-  'server-cert': { type: 'string' },
-  'server-key': { type: 'string' },
-  'client-cert': { type: 'string' },
   'health-probe-bind-address': { type: 'string', default: ':8081' },
   'webhook-address': { type: 'string' },
-  'webhook-cert': { type: 'string' },
-  'webhook-key': { type: 'string' },
+  'strict-references': { type: 'boolean' },
+  'shutdown-delay': { type: 'string', default: '5s' },
   'metrics-bind-address': { type: 'string' },
   'metrics-secure': { type: 'boolean' },
   'enable-http2': { type: 'boolean' },
@@ -42,31 +45,19 @@ const WITHOUT_EFFECT = ['metrics-bind-address', 'metrics-secure', 'enable-http2'
 /** Reads the flags. Throws InvalidInputError naming the flag that is unknown, missing or malformed. */
 export function readOperatorFlags(args: readonly string[]): OperatorFlags {
   const values = parse(args);
-  const required = (name: 'server-cert' | 'server-key' | 'client-cert' | 'webhook-cert' | 'webhook-key'): string => {
-    const value = values[name];
-    if (value) return value;
-    throw new InvalidInputError(`--${name}`, value, 'must be the path of a PEM file');
-  };
+  const webhook = values['webhook-address'];
   return {
     log: values,
     server: readAddress('--server-address', values['server-address']),
-    tls: {
-      serverCert: required('server-cert'),
-      serverKey: required('server-key'),
-      clientCert: required('client-cert'),
-    },
-    webhook: values['webhook-address']
-      ? {
-          ...readAddress('--webhook-address', values['webhook-address']),
-          cert: required('webhook-cert'),
-          key: required('webhook-key'),
-        }
-      : undefined,
+    certificates: readCertificateFlags(values, Boolean(webhook)),
+    webhook: webhook ? readAddress('--webhook-address', webhook) : undefined,
     health:
       values['health-probe-bind-address'] === '0'
         ? undefined
         : readAddress('--health-probe-bind-address', values['health-probe-bind-address']),
     elect: values['leader-elect'] === true,
+    strictReferences: values['strict-references'] === true,
+    shutdownDelayMs: values['shutdown-delay'] === '0' ? 0 : readDuration('shutdown-delay', values['shutdown-delay']),
     ignored: WITHOUT_EFFECT.filter((name) => isOn(values[name])).map((name) => `--${name}`),
   };
 }

@@ -3,26 +3,27 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Log } from '../api/wire/log.ts';
 import type { Running } from '../api/wire/process.ts';
-import { createFeed, type FeedObject } from './feed.ts';
-import type { OperatorKube } from './kube.ts';
+import { createFeed, type Feed } from './feed.ts';
+import type { ClusterDocument, OperatorKube } from './kube.ts';
 import { isForbidden } from './kube-informer.ts';
 import { takePart } from './lease.ts';
-import type { LiveCopies } from './reads.ts';
-import { startStoreController } from './store-controller.ts';
+import { slimCluster, slimStore } from './slim.ts';
+import { type StoreDocument, startStoreController } from './store-controller.ts';
 
 /** The Go plugin's lease (objectstore-and-injection.md §7.4): during a switch only one of both writes Roles. */
 const LEASE = '822e3f5c.cnpg.io';
 
-export type Following = Running &
-  LiveCopies & {
-    /** Begins to keep Roles current; with `elect` only while this replica holds the lease. */
-    control(options: { elect: boolean; namespace: string | undefined; log: Log }): Running;
-  };
+export type Following = Running & {
+  stores: Feed<StoreDocument>;
+  clusters: Feed<ClusterDocument>;
+  /** Begins to keep Roles current; with `elect` only while this replica holds the lease. */
+  control(options: { elect: boolean; namespace: string | undefined; log: Log }): Running;
+};
 
 /** Begins to follow ObjectStores and Clusters; resolves after a bounded wait, whatever the API server does. */
 export async function followObjects(kube: OperatorKube, log: Log): Promise<Following> {
-  const stores = createFeed(kube.storeInformer(), { plural: 'objectstores', isForbidden, trim: forgetManagers, log });
-  const clusters = createFeed(kube.clusterInformer(), { plural: 'clusters', isForbidden, trim: forgetManagers, log });
+  const stores = createFeed(kube.storeInformer(), { plural: 'objectstores', isForbidden, trim: slimStore, log });
+  const clusters = createFeed(kube.clusterInformer(), { plural: 'clusters', isForbidden, trim: slimCluster, log });
   const running = await Promise.all([stores.start(), clusters.start()]);
   return {
     ...{ stores, clusters },
@@ -40,9 +41,4 @@ export async function followObjects(kube: OperatorKube, log: Log): Promise<Follo
       return takePart({ port: kube.leases, namespace, name: LEASE, identity, log, lead });
     },
   };
-}
-
-/** Half of an object is the record of who wrote which field. */
-function forgetManagers(object: FeedObject): void {
-  delete object.metadata.managedFields;
 }

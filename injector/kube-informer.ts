@@ -6,8 +6,12 @@ import type { KubeAccess, Resource } from './kube-config.ts';
 /** Bounds what one answer of the API server takes. */
 const PAGE = 500;
 
-/** Nothing is asked before it is started. */
-export function createInformer<T extends FeedObject>({ config, api }: KubeAccess, resource: Resource): Informer<T> {
+/** Nothing is asked before it is started. `slim` cuts down what is listed, in place. */
+export function createInformer<T extends FeedObject>(
+  { config, api }: KubeAccess,
+  resource: Resource,
+  slim: (object: FeedObject) => void,
+): Informer<T> {
   const { group, version, plural } = resource;
   const list = async () => {
     const items: T[] = [];
@@ -16,6 +20,8 @@ export function createInformer<T extends FeedObject>({ config, api }: KubeAccess
         ...{ group, version, resourcePlural: plural, limit: PAGE },
         ...(after === undefined ? {} : { _continue: after }),
       });
+      // Before the next page comes: all of them at once would be the most that this process ever holds.
+      for (const item of page.items) slim(item);
       items.push(...page.items);
       after = page.metadata?.continue || undefined;
       if (after === undefined) return { ...page, items };

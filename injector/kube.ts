@@ -14,6 +14,7 @@ import type { LeasePort } from './lease.ts';
 import { MissingObjectError, type StoreReads } from './reads.ts';
 import { LABEL_ROLE_CLUSTER, type Role } from './role.ts';
 import { isObjectName } from './shape.ts';
+import { slimCluster, slimStore } from './slim.ts';
 import type { ControllerPort, StoreDocument } from './store-controller.ts';
 
 export type ClusterDocument = Cluster & FeedObject;
@@ -51,8 +52,8 @@ export function createOperatorKube(options: OperatorKubeOptions): OperatorKube {
   const clusters = { group: options.cnpgGroup, version: options.cnpgVersion, plural: 'clusters', kind: 'Cluster' };
 
   return {
-    storeInformer: () => createInformer<StoreDocument>(access, STORES),
-    clusterInformer: () => createInformer<ClusterDocument>(access, clusters),
+    storeInformer: () => createInformer<StoreDocument>(access, STORES, slimStore),
+    clusterInformer: () => createInformer<ClusterDocument>(access, clusters, slimCluster),
     leases: {
       find: async (namespace, name) => unlessMissing(read(LEASES, namespace, name)),
       create: (lease) => create(LEASES, lease),

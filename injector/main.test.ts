@@ -1,22 +1,19 @@
 // The operator process as it runs in a container: a child process, called over mutual TLS as CloudNativePG calls it.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../api/kube.ts';
 import { PLUGIN_NAME } from '../api/names.ts';
 import { PluginCapability_Service_Type as Service } from '../api/proto/gen/identity.ts';
 import { makeSelfSigned } from '../api/wire/certificates.ts';
 import { startKubeApi } from '../test/kube-api.ts';
+import { startOperatorChild } from '../test/operator-child.ts';
 import { connectOperator } from '../test/operator-double.ts';
 import { instancePod, recoveryJob } from '../test/operator-objects.ts';
 
-const ENTRY = join(dirname(import.meta.dirname), 'main.ts');
 const IMAGE = 'example.test/sidecar:1.0.0';
 const HOUR_MS = 3_600_000;
 
@@ -45,8 +42,13 @@ test('the operator process serves the whole handshake, prepares a Cluster, and i
   await kube.writeServiceAccount(join(folder, 'account'));
   await kube.apply(STORE);
   const { flags, server, client } = await makeTls(folder);
-  const more = ['--leader-elect=true', '--health-probe-bind-address=127.0.0.1:0', '--webhook-address=127.0.0.1:0'];
-  const child = startOperator(t, [...flags, ...more], {
+  const more = [
+    '--leader-elect=true',
+    '--health-probe-bind-address=127.0.0.1:0',
+    '--webhook-address=127.0.0.1:0',
+    '--shutdown-delay=0',
+  ];
+  const child = startOperatorChild(t, [...flags, ...more], {
     SIDECAR_IMAGE: IMAGE,
     KUBERNETES_SERVICE_HOST: kube.host,
     KUBERNETES_SERVICE_PORT: String(kube.port),
@@ -110,41 +112,13 @@ test('a missing image and an unusable certificate end the process with one line 
     [[...flags, '--client-cert=/nowhere'], { SIDECAR_IMAGE: IMAGE }, /^cellar: certificate file: found "\/nowhere"/],
   ];
   for (const [args, env, line] of cases) {
-    const child = startOperator(t, args, env);
+    const child = startOperatorChild(t, args, env);
     assert.deepEqual(await child.ended, [1, null]);
     const said = child.output.trimEnd();
     assert.match(said, line);
     assert.doesNotMatch(said, /\n/);
   }
 });
-
-type Line = { msg?: string; address?: unknown; port?: unknown; url?: unknown };
-
-function startOperator(t: TestContext, args: string[], env: Record<string, string>) {
-  const process_ = spawn(process.execPath, [ENTRY, 'operator', ...args], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-  t.after(() => process_.kill('SIGKILL'));
-  const child = {
-    process: process_ as ChildProcess,
-    output: '',
-    ended: once(process_, 'close'),
-    /** Everything logged until the message appears. */
-    async linesUntil(message: string): Promise<Line[]> {
-      for (;;) {
-        const texts = child.output.split('\n').slice(0, -1);
-        const lines = texts.map((text): Line => {
-          if (!text.startsWith('{')) throw new Error(`the process said: ${text}`);
-          return JSON.parse(text);
-        });
-        if (lines.some(({ msg }) => msg === message)) return lines;
-        await delay(10);
-      }
-    },
-  };
-  process_.stderr.on('data', (chunk) => {
-    child.output += chunk;
-  });
-  return child;
-}
 
 async function makeTls(folder: string) {
   const server = await makeSelfSigned({

@@ -87,22 +87,23 @@ export function startStoreController(deps: ControllerDeps): Running {
     running = undefined;
   }
 
-  async function nudgeClusters({ namespace, name }: Work): Promise<void> {
+  /** Where Clusters may not be listed or touched, it is said once and not tried again. */
+  async function nudgeClusters(work: Work): Promise<void> {
+    try {
+      await touchClusters(work);
+    } catch (error) {
+      if (error instanceof MissingObjectError || !(error instanceof PreconditionError)) throw error;
+      mayAnnotate = false;
+      log.info(`changed sidecar settings wait for the operator's next reconciliation: ${error.message}`);
+    }
+  }
+
+  async function touchClusters({ namespace, name }: Work): Promise<void> {
     const value = digestOf(stores.get(namespace, name));
     for (const cluster of await deps.port.clusters(namespace)) {
       if (!usesStore(cluster, name)) continue;
-      try {
-        await deps.port.annotate(cluster, { [ANNOTATION_SIDECAR_SETTINGS]: value });
-        log.info(
-          { namespace, cluster: cluster.metadata.name, store: name },
-          'asked for the reconciliation of a Cluster',
-        );
-      } catch (error) {
-        if (error instanceof MissingObjectError || !(error instanceof PreconditionError)) throw error;
-        mayAnnotate = false;
-        log.info(`changed sidecar settings wait for the operator's next reconciliation: ${error.message}`);
-        return;
-      }
+      await deps.port.annotate(cluster, { [ANNOTATION_SIDECAR_SETTINGS]: value });
+      log.info({ namespace, cluster: cluster.metadata.name, store: name }, 'asked for the reconciliation of a Cluster');
     }
   }
 

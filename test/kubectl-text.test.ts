@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { judgeObjectStore } from '../webhook/objectstores.ts';
+import { judgeKind } from '../webhook/judge-kind.ts';
 import { type AdmissionAnswer, answerReview } from '../webhook/review.ts';
 import { kubectlDenial, kubectlWarnings } from './kubectl-text.ts';
 
@@ -11,7 +11,7 @@ const GROUP = 'barmancloud.cnpg.io';
 const RETENTION = 'Warning: spec.retentionPolicy: missing: nothing is ever deleted; set for example 30d';
 
 /** The whole way from YAML to the lines in the terminal. */
-function apply(yaml: string): string {
+async function apply(yaml: string): Promise<string> {
   const object = parse(yaml);
   const review = {
     uid: 'u',
@@ -24,7 +24,7 @@ function apply(yaml: string): string {
     object,
     oldObject: undefined,
   };
-  const answer = answerReview(review, judgeObjectStore(review).verdict);
+  const answer = answerReview(review, (await judgeKind('ObjectStore', review, {})).verdict);
   const lines = kubectlWarnings([answer]);
   const end = answer.response.allowed ? [] : [kubectlDenial(answer, 'judge.cellar', 'store.yaml')];
   return [...lines, ...end].join('\n');
@@ -32,24 +32,24 @@ function apply(yaml: string): string {
 
 const usage = (name: string) => readFileSync(join(import.meta.dirname, `fixtures/usage/${name}.yaml`), 'utf8');
 
-test('the ObjectStore of the usage page applies, and its keeper learns that nothing is ever deleted', () => {
-  assert.equal(apply(usage('object-store')), RETENTION);
+test('the ObjectStore of the usage page applies, and its keeper learns that nothing is ever deleted', async () => {
+  assert.equal(await apply(usage('object-store')), RETENTION);
 });
 
-test('a server name is refused with field, value and what to do instead', () => {
+test('a server name is refused with field, value and what to do instead', async () => {
   const yaml = usage('object-store').replace('    wal:', '    serverName: other\n    wal:');
   assert.equal(
-    apply(yaml),
+    await apply(yaml),
     `${RETENTION}\nThe ObjectStore "minio-store" is invalid: spec.configuration.serverName: found "other": use the 'serverName' plugin parameter in the Cluster resource; remove it here`,
   );
 });
 
-test('a wrong word and a missing key are told together', () => {
+test('a wrong word and a missing key are told together', async () => {
   const yaml = usage('object-store')
     .replace('gzip', 'gzp')
     .replace(/ {6}secretAccessKey:\n.*\n.*\n/, '');
   assert.equal(
-    apply(yaml),
+    await apply(yaml),
     `${RETENTION}
 The ObjectStore "minio-store" is invalid: 
 * spec.configuration.s3Credentials: found only accessKeyId: both keys are needed; add secretAccessKey
@@ -57,11 +57,11 @@ The ObjectStore "minio-store" is invalid:
   );
 });
 
-test('the unfinished example of the usage page is refused with a sentence for each gap, and applies when filled in', () => {
+test('the unfinished example of the usage page is refused with a sentence for each gap, and applies when filled in', async () => {
   const unit = 'must be a quantity such as 500m, 512Mi or 1Gi';
   const resources = 'spec.instanceSidecarConfiguration.resources';
   assert.equal(
-    apply(usage('instance-sidecar')),
+    await apply(usage('instance-sidecar')),
     `${RETENTION}
 The ObjectStore "minio-store" is invalid: 
 * spec.configuration: missing: set the bucket URL in spec.configuration.destinationPath, for example s3://bucket/prefix
@@ -74,7 +74,7 @@ The ObjectStore "minio-store" is invalid:
     .replaceAll('XXX', '512Mi')
     .replaceAll('YYY', '500m')
     .replace('# [...]', '  destinationPath: s3://backups/\n    s3Credentials: { inheritFromIAMRole: true }');
-  assert.equal(apply(filled), RETENTION);
+  assert.equal(await apply(filled), RETENTION);
 });
 
 test('prints other reasons as kubectl does, in one sentence with the name of the webhook', () => {

@@ -48,7 +48,7 @@ const KIND = 'AdmissionReview';
 
 /** The API server drops what goes beyond 4 KiB of warnings; kubectl cuts each one. */
 const MAX_WARNINGS = 200;
-const MAX_WARNING_LENGTH = 256;
+const MAX_WARNING_LENGTH = 200;
 const MAX_PROBLEMS = 100;
 const MAX_NAME_LENGTH = 253;
 

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, request as httpsRequest } from 'node:https';
+import { connect as connectTcp } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect, type SecureVersion } from 'node:tls';
 import fc from 'fast-check';
 import { makeSelfSigned } from '../api/wire/certificates.ts';
-import { silentLog } from '../api/wire/log.ts';
-import { startWebhook, type Webhook } from './server.ts';
+import { createLog, silentLog } from '../api/wire/log.ts';
+import { startWebhook, type Webhook, type WebhookOptions } from './server.ts';
 
 const agent = new Agent({ keepAlive: true, maxSockets: 4 });
 let tls: { cert: string; key: string };
@@ -28,12 +29,15 @@ after(async () => {
   await webhook.stop();
 });
 
-function start(): Promise<Webhook> {
+function start(more: Partial<WebhookOptions> = {}): Promise<Webhook> {
   const stores = {
     cluster: () => Promise.reject(new Error('no API server here')),
     objectStore: () => Promise.reject(new Error('no API server here')),
   };
-  return startWebhook({ host: '127.0.0.1', port: 0, tls, stores, settings: { sidecarImage: 'i' }, log: silentLog() });
+  return startWebhook({
+    ...{ host: '127.0.0.1', port: 0, tls, stores, settings: { sidecarImage: 'i' }, log: silentLog() },
+    ...{ lookUps: {}, strictReferences: false, notReady: () => undefined, ...more },
+  });
 }
 
 type Answer = { status: number; body: string };
@@ -131,7 +135,7 @@ test('/validate/clusters admits with a warning, whatever group Clusters are in, 
   assert.deepEqual(JSON.parse(body).response, { uid: 'u-2', allowed: true, warnings: [warning] });
   const metrics = webhook.metrics();
   assert.match(metrics, /^cellar_admission_requests_total\{kind="Cluster",operation="CREATE",outcome="warned"\} 1$/m);
-  assert.match(metrics, /^cellar_admission_findings_total\{rule="CL14"\} 1$/m);
+  assert.match(metrics, /^cellar_admission_findings_total\{kind="Cluster",rule="CL14"\} 1$/m);
 });
 
 test('a dry run is judged the same', async () => {
@@ -151,7 +155,7 @@ test('counts what was judged, by outcome and by rule', async () => {
     metrics,
     /^cellar_admission_requests_total\{kind="ObjectStore",operation="other",outcome="skipped"\} 1$/m,
   );
-  assert.match(metrics, /^cellar_admission_findings_total\{rule="A3"\} \d+$/m);
+  assert.match(metrics, /^cellar_admission_findings_total\{kind="ObjectStore",rule="A3"\} \d+$/m);
 });
 
 for (const path of ['/mutate/pods', '/mutate/jobs']) {
@@ -176,6 +180,57 @@ for (const path of ['/mutate/pods', '/mutate/jobs']) {
   });
 }
 
+test('counts what it could not read, and how long every review took', async () => {
+  await send('/validate/backups', '{}');
+  const { body } = await send('/metrics');
+  assert.match(body, /^cellar_admission_requests_total\{kind="Backup",operation="other",outcome="unreadable"\} 1$/m);
+  assert.match(body, /^cellar_admission_seconds_count\{kind="Backup"\} \d+$/m);
+});
+
+test('a fault of ours admits with a warning, and is counted', async (t) => {
+  const fault = () => {
+    throw new Error('broken look-up');
+  };
+  const lookUps = Object.defineProperty({}, 'clusters', { get: fault });
+  const another = await start({ lookUps });
+  t.after(() => another.stop());
+  const { body } = await send('/validate/clusters', reviewOf(UNDECLARED), { url: another.url });
+  assert.deepEqual(JSON.parse(body).response, {
+    uid: 'u-2',
+    allowed: true,
+    warnings: ['admitted unseen by the backup plugin, which failed: broken look-up'],
+  });
+  assert.match(another.metrics(), /requests_total\{kind="Cluster",operation="CREATE",outcome="fault"\} 1$/m);
+});
+
+test('is not ready while its process is not, and says why', async (t) => {
+  let reason: string | undefined = 'starting';
+  const another = await start({ notReady: () => reason, otherMetrics: () => 'other 1\n' });
+  t.after(() => another.stop());
+  assert.deepEqual(await send('/readyz', undefined, { url: another.url }), { status: 503, body: 'starting\n' });
+  assert.deepEqual(await send('/healthz', undefined, { url: another.url }), { status: 200, body: 'ok\n' });
+  reason = undefined;
+  assert.equal((await send('/readyz', undefined, { url: another.url })).status, 200);
+  assert.match((await send('/metrics', undefined, { url: another.url })).body, /^other 1$/m);
+});
+
+test('logs kind, name and outcome of a review, and nothing of what the object contains', async (t) => {
+  let logged = '';
+  const log = createLog({
+    level: 'debug',
+    destination: {
+      write(line) {
+        logged += line;
+      },
+    },
+  });
+  const another = await start({ log });
+  t.after(() => another.stop());
+  await send('/validate/objectstores', reviewOf(TYPO), { url: another.url });
+  assert.match(logged, /"kind":"ObjectStore".*"name":"minio-store".*"outcome":"refused"/);
+  assert.doesNotMatch(logged, /gzp|ACCESS_KEY_ID|s3:/);
+});
+
 test('says that it is well', async () => {
   assert.deepEqual(await send('/healthz'), { status: 200, body: 'ok\n' });
   assert.deepEqual(await send('/readyz'), { status: 200, body: 'ok\n' });
@@ -197,6 +252,8 @@ test('any JSON as a review, or in one, is answered: with its uid or with an erro
     '/judge/objectstores',
     '/validate/objectstores',
     '/validate/clusters',
+    '/validate/backups',
+    '/validate/scheduledbackups',
     '/mutate/pods',
     '/mutate/jobs',
   );
@@ -256,6 +313,84 @@ test('speaks TLS 1.2 and above only', async () => {
   assert.equal(await handshake('TLSv1.1'), 'refused');
   assert.equal(await handshake('TLSv1.2'), 'TLSv1.2');
   assert.equal(await handshake('TLSv1.3'), 'TLSv1.3');
+});
+
+test('a renewed certificate is shown to new connections, and those that are open go on', async (t) => {
+  const another = await start();
+  t.after(() => another.stop());
+  const { hostname, port } = new URL(another.url);
+  const open = connect({ host: hostname, port: Number(port), ca: tls.cert });
+  await once(open, 'secureConnect');
+  const renewed = await makeSelfSigned({
+    ...{ commonName: 'renewed', dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'] },
+    ...{ usages: ['server'], validMs: 3_600_000 },
+  });
+  another.renew(renewed);
+  open.write('GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n');
+  const [chunk] = await once(open, 'data');
+  assert.match(String(chunk), /^HTTP\/1\.1 200/);
+  const fresh = connect({ host: hostname, port: Number(port), ca: renewed.cert });
+  await once(fresh, 'secureConnect');
+  assert.equal(fresh.getPeerCertificate().subject.CN, 'renewed');
+  for (const socket of [open, fresh]) socket.destroy();
+});
+
+for (const [title, said] of [
+  ['a handshake', undefined],
+  ['headers', 'POST /validate/clusters HTTP/1.1\r\nhost: x\r\nx-slow:'],
+  [
+    'a body',
+    'POST /validate/clusters HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
+  ],
+] as const) {
+  test(`a caller who never ends ${title} is cut off, and others are served meanwhile`, async (t) => {
+    const another = await start({ limits: { headersMs: 200, requestMs: 400 } });
+    t.after(() => another.stop());
+    const { hostname, port } = new URL(another.url);
+    const target = { host: hostname, port: Number(port) };
+    const slow = said === undefined ? connectTcp(target) : connect({ ...target, ca: tls.cert });
+    const closed = once(slow, 'close');
+    slow.on('error', () => {});
+    let answered = '';
+    slow.on('data', (chunk) => {
+      answered += chunk;
+    });
+    await once(slow, said === undefined ? 'connect' : 'secureConnect');
+    if (said !== undefined) slow.write(said);
+    assert.equal((await send('/healthz', undefined, { url: another.url })).status, 200);
+    await closed;
+    assert.match(answered, said === undefined ? /^$/ : /^HTTP\/1\.1 408/);
+  });
+}
+
+test('a body that is too long is refused before it has come, and without its length told, too', async (t) => {
+  const another = await start();
+  t.after(() => another.stop());
+  const { hostname, port } = new URL(another.url);
+  const head = 'POST /validate/clusters HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+  const announced = connect({ host: hostname, port: Number(port), ca: tls.cert });
+  announced.write(`${head}content-length: ${2 ** 40}\r\n\r\n{`);
+  assert.match(String((await once(announced, 'data'))[0]), /^HTTP\/1\.1 413/);
+  announced.destroy();
+  const chunked = connect({ host: hostname, port: Number(port), ca: tls.cert });
+  chunked.on('error', () => {});
+  const answer = once(chunked, 'data');
+  chunked.write(`${head}transfer-encoding: chunked\r\n\r\n`);
+  const mebibyte = 'x'.repeat(2 ** 20);
+  for (let sent = 0; sent < 4; sent += 1) chunked.write(`100000\r\n${mebibyte}\r\n`);
+  assert.match(String((await answer)[0]), /^HTTP\/1\.1 413/);
+  chunked.destroy();
+});
+
+test('while it drains everybody is answered, and asked to connect again', async (t) => {
+  const another = await start();
+  t.after(() => another.stop());
+  another.drain();
+  const sent = httpsRequest(`${another.url}/healthz`, { agent, ca: tls.cert });
+  sent.end();
+  const [response] = await once(sent, 'response');
+  response.resume();
+  assert.deepEqual([response.statusCode, response.headers.connection], [200, 'close']);
 });
 
 test('stopping closes idle connections and takes no new ones', async () => {

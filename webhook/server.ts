@@ -1,61 +1,85 @@
-// The HTTPS door of admission: routes, limits, health. What is judged, and how, is told by
-// objectstores.ts, clusters.ts and workloads.ts.
-import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
-import { InvalidInputError, messageOf } from '../api/errors.ts';
-import type { Log } from '../api/wire/log.ts';
-import type { StoreReads } from '../injector/reads.ts';
-import { judgeCluster } from './clusters.ts';
-import { type Counters, createCounters } from './counters.ts';
-import type { Judgement } from './judge.ts';
-import { judgeObjectStore } from './objectstores.ts';
-import { type AdmissionAnswer, answerReview, type Review, readReview, type Verdict } from './review.ts';
-import { injectWorkload } from './workloads.ts';
+// The HTTPS door of admission: limits, certificates, health, and an end that refuses nobody. Who is asked where: routes.ts.
+import Fastify from 'fastify';
+import { createCounters } from './counters.ts';
+import { addRoutes, type RouteOptions } from './routes.ts';
 
-export type WebhookOptions = {
+export type WebhookOptions = RouteOptions & {
   host: string;
   /** 0 takes any free port. */
   port: number;
   /** PEM. */
   tls: { key: string; cert: string };
-  /** Reads of the operator, through its cache. */
-  stores: StoreReads;
-  settings: { sidecarImage: string };
-  log: Log;
+  /** Why no request should be sent here now, in a sentence; undefined while all is well. */
+  notReady(): string | undefined;
+  /** Counters of the rest of the process, text format of Prometheus. */
+  otherMetrics?(): string;
+  /** For tests that do not want to wait. */
+  limits?: Partial<Limits>;
+};
+
+type Limits = {
+  /** From connection to the end of the headers, the handshake included. */
+  headersMs: number;
+  /** Of a whole request. */
+  requestMs: number;
 };
 
 export type Webhook = {
   url: string;
   /** Counters in the text format of Prometheus. */
   metrics(): string;
+  /** Handshakes from now on see this certificate; connections that are open stay open. */
+  renew(tls: { key: string; cert: string }): void;
+  /** Goes on answering, and asks every caller to come back on a new connection: it will be to somebody else. */
+  drain(): void;
   /** Takes no new connection, answers what has arrived, and closes; after 5 s the rest is cut off. */
   stop(): Promise<void>;
 };
 
 /** The API server sends no object above 1.5 MiB or so, and two of them in an update. */
 const BODY_LIMIT_BYTES = 3 * 1024 * 1024;
-const HEADERS_TIMEOUT_MS = 5_000;
-const REQUEST_TIMEOUT_MS = 10_000;
+const HEADERS_MS = 5_000;
+const REQUEST_MS = 10_000;
 /** Longer than the API server keeps its own idle connections busy between two requests. */
 const KEEP_ALIVE_MS = 90_000;
-/** Below the `timeoutSeconds: 5` of the webhook configuration. */
-const LOOK_UP_LIMIT_MS = 3_000;
 const STOP_GRACE_MS = 5_000;
+const MIN_TLS = 'TLSv1.2';
 
 /** Starts it; throws what Node throws when the address is taken or the certificate is none. */
 export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
   const counters = createCounters();
   const app = createServer(options);
+  let draining = false;
+  app.addHook('onSend', async (_request, reply) => {
+    if (draining) reply.header('connection', 'close');
+  });
+  const metrics = (): string => counters.text();
   addRoutes(app, options, counters);
+  addHealth(app, options, metrics);
   const url = await app.listen({ host: options.host, port: options.port });
-  return { url, metrics: () => counters.text(), stop: () => stop(app) };
+  return {
+    ...{ url, metrics },
+    renew: (tls) => app.server.setSecureContext({ ...tls, minVersion: MIN_TLS }),
+    drain() {
+      draining = true;
+    },
+    stop: () => stop(app),
+  };
 }
 
-function createServer({ tls }: WebhookOptions) {
+function createServer({ tls, limits = {} }: WebhookOptions) {
+  const { headersMs = HEADERS_MS, requestMs = REQUEST_MS } = limits;
   return Fastify({
-    https: { ...tls, minVersion: 'TLSv1.2', headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 1_000 },
+    https: {
+      ...tls,
+      minVersion: MIN_TLS,
+      handshakeTimeout: headersMs,
+      headersTimeout: headersMs,
+      connectionsCheckingInterval: Math.min(1_000, headersMs),
+    },
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     // Connections that are open when we stop are answered as before, and closed after it.
@@ -68,70 +92,15 @@ function createServer({ tls }: WebhookOptions) {
 
 type Server = ReturnType<typeof createServer>;
 
-function addRoutes(app: Server, options: WebhookOptions, counters: Counters): void {
-  const judging = (kind: 'ObjectStore' | 'Cluster', judge: (review: Review) => Judgement) => {
-    return async (review: Review): Promise<Verdict> => {
-      const { verdict, outcome, rules } = judge(review);
-      const { namespace, name, operation } = review;
-      counters.add('cellar_admission_requests_total', { kind, operation: knownOperation(operation), outcome });
-      for (const rule of rules) counters.add('cellar_admission_findings_total', { rule });
-      const level = outcome === 'refused' ? 'info' : 'debug';
-      options.log[level]({ kind, namespace, name, operation, outcome, rules }, 'judged');
-      return verdict;
-    };
-  };
-  const mutate = async (review: Review): Promise<Verdict> => {
-    const { stores: reads, settings, log } = options;
-    const { verdict, outcome, code, sentence } = await injectWorkload(review, {
-      reads,
-      settings,
-      lookUpLimitMs: LOOK_UP_LIMIT_MS,
-    });
-    const { namespace, name, kind } = review;
-    counters.add('cellar_injections_total', { door: 'admission', outcome, code });
-    log[outcome === 'failed' ? 'warn' : 'debug'](
-      { namespace, name, kind, outcome, code, sentence },
-      'workload admitted',
-    );
-    return verdict;
-  };
-  const objectStores = answering(judging('ObjectStore', judgeObjectStore), options.log);
-  app.post('/validate/objectstores', objectStores);
-  app.post('/judge/objectstores', objectStores);
-  app.post('/validate/clusters', answering(judging('Cluster', judgeCluster), options.log));
-  app.post('/mutate/pods', answering(mutate, options.log));
-  app.post('/mutate/jobs', answering(mutate, options.log));
+function addHealth(app: Server, { notReady, otherMetrics }: WebhookOptions, metrics: () => string): void {
   app.get('/healthz', async () => 'ok\n');
-  app.get('/readyz', async () => 'ok\n');
-}
-
-/** Labels of counters never come from outside. */
-function knownOperation(operation: string): string {
-  return ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'].find((known) => known === operation) ?? 'other';
-}
-
-/**
- * Unpacks, asks, packs. What is no review is answered with 400. A fault of ours admits with a warning, for the API server
- * and the plugin's own checks come after us.
- */
-function answering(ask: (review: Review) => Promise<Verdict>, log: Log) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<AdmissionAnswer | { error: string }> => {
-    let review: Review;
-    try {
-      review = readReview(request.body);
-    } catch (error) {
-      if (!(error instanceof InvalidInputError)) throw error;
-      log.warn({ url: request.url, error: error.message }, 'not an AdmissionReview');
-      return reply.code(400).send({ error: error.message });
-    }
-    try {
-      return answerReview(review, await ask(review));
-    } catch (error) {
-      log.error({ url: request.url, uid: review.uid, err: error }, 'admission failed');
-      const warnings = [`admitted unseen by the backup plugin, which failed: ${messageOf(error)}`];
-      return answerReview(review, { allowed: true, warnings });
-    }
-  };
+  app.get('/readyz', async (_request, reply) => {
+    const reason = notReady();
+    return reason === undefined ? 'ok\n' : reply.code(503).send(`${reason}\n`);
+  });
+  app.get('/metrics', async (_request, reply) => {
+    return reply.type('text/plain; version=0.0.4').send(`${metrics()}${otherMetrics?.() ?? ''}`);
+  });
 }
 
 async function stop(app: Server): Promise<void> {

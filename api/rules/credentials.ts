@@ -2,6 +2,7 @@
 import type { Draft, DraftConfiguration, DraftSelector } from './draft.ts';
 import { type Finding, MISSING } from './rule.ts';
 import { joinNames, showName } from './show.ts';
+import { isSubdomain } from './subdomain.ts';
 
 const CONFIGURATION = 'spec.configuration';
 const S3 = `${CONFIGURATION}.s3Credentials`;
@@ -126,10 +127,6 @@ export function bothGoogleLogins({ configuration }: Draft): Finding[] {
   return [{ path: GOOGLE, found, advice: 'the flag would be ignored; keep only one' }];
 }
 
-/** Secrets' names are DNS-1123 subdomains. */
-const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-const MAX_NAME_LENGTH = 253;
-
 export function selectorNames({ configuration }: Draft): Finding[] {
   return selectorsOf(configuration).flatMap(({ path, selector: { name, key } }) => [
     ...(name === undefined || isSubdomain(name) ? [] : [badName(`${path}.name`, name)]),
@@ -142,12 +139,8 @@ function badName(path: string, name: string): Finding {
   return { path, found: showName(name), offending: name, advice: rule };
 }
 
-function isSubdomain(name: string): boolean {
-  return name.length <= MAX_NAME_LENGTH && SUBDOMAIN.test(name);
-}
-
 /** All selectors that are written, by path. */
-function selectorsOf(configuration: DraftConfiguration): { path: string; selector: DraftSelector }[] {
+export function selectorsOf(configuration: DraftConfiguration): { path: string; selector: DraftSelector }[] {
   const blocks = [
     { path: CONFIGURATION, fields: { endpointCA: configuration.endpointCA } },
     ...PROVIDERS.map((block) => ({ path: `${CONFIGURATION}.${block}`, fields: configuration[block] ?? {} })),

@@ -53,6 +53,8 @@ export type DraftSpec = {
 export type Draft = {
   /** What the schema refuses about the document. */
   violations: SchemaFinding[];
+  namespace: string;
+  name: string;
   annotations: Record<string, unknown>;
   configuration: DraftConfiguration;
   spec: DraftSpec;
@@ -67,6 +69,8 @@ export function readDraft(document: unknown): Draft {
   return {
     // Metadata is the API server's business, status never comes this way.
     violations: findSchemaViolations(written === undefined ? { metadata: {} } : { metadata: {}, spec: written }),
+    namespace: typeof metadata.namespace === 'string' ? metadata.namespace : '',
+    name: typeof metadata.name === 'string' ? metadata.name : '',
     annotations: isFields(metadata.annotations) ? metadata.annotations : {},
     configuration: spec.configuration ?? {},
     spec,

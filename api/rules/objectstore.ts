@@ -1,5 +1,5 @@
 // The table of rules for ObjectStores (objectstore-and-injection.md §2.1 to §2.3; F rules: field-use.md, the table of
-// mistakes, by row). Rules that look at other objects come with the look-ups.
+// mistakes, by row; C12 is ours). Rules that look at other objects see a snapshot.
 import { ANNOTATION_SKIP_EMPTY_ARCHIVE_CHECK } from '../names.ts';
 import { LOG_LEVEL_FORBIDDEN, SERVER_NAME_FORBIDDEN } from '../objectstore-schema.ts';
 import { bareValues, managedOptions, optionAndValueInOne } from './arguments.ts';
@@ -7,16 +7,20 @@ import * as login from './credentials.ts';
 import * as place from './destination.ts';
 import type { Draft } from './draft.ts';
 import { doubtfulVariables, pathStyleVariable, reservedVariables, variableForms } from './environment.ts';
+import { tightMemory } from './memory.ts';
 import type { Finding, Operation, Reason, Rule, RuleContext, Severity } from './rule.ts';
 import type { SchemaRuleId } from './schema-findings.ts';
+import { missingSecrets } from './secrets.ts';
 import { show } from './show.ts';
 import { changedArguments, logLevelArgument, maintenanceInterval, resourceAmounts } from './sidecar-settings.ts';
+import * as users from './store-users.ts';
 import { doubtfulTags, manyTags, noRetention, parallelism } from './volume.ts';
 
 const SIDECAR = 'spec.instanceSidecarConfiguration';
 const S3 = 'spec.configuration.s3Credentials';
 const AZURE = 'spec.configuration.azureCredentials';
 const GOOGLE = 'spec.configuration.googleCredentials';
+const PLACE = 'spec.configuration.{destinationPath,endpointURL}';
 const ARGUMENTS = 'spec.configuration.{data,wal}.…AdditionalCommandArgs[i]';
 
 export const OBJECTSTORE_RULES: readonly Rule<Draft>[] = [
@@ -48,6 +52,7 @@ export const OBJECTSTORE_RULES: readonly Rule<Draft>[] = [
     'Azure hosts outside blob.core.windows.net need a connection string',
     place.azureEmulator,
   ),
+  rule('B14', 'W', 'every selector', 'the Secret has the key; only where Secrets may be read', missingSecrets),
   rule('B15', 'W', 'spec.configuration.endpointCA', 'ignored for Google', place.authorityWithGoogle),
   rule('B16', 'W', 'spec.configuration.{wal,data}.encryption', 'only used with S3', place.encryptionOutsideS3),
   rule('B17', 'E*', ARGUMENTS, 'option and value are --option=value, one item', optionAndValueInOne),
@@ -73,7 +78,18 @@ export const OBJECTSTORE_RULES: readonly Rule<Draft>[] = [
     ...rule('C6', 'W', `${SIDECAR}.{logLevel,additionalContainerArgs}`, 'a change restarts nothing', changedArguments),
     operations: ['UPDATE'],
   },
+  {
+    ...rule('C7', 'W', PLACE, 'a change leaves the backups of Clusters behind', users.movedStore),
+    operations: ['UPDATE'],
+  },
+  {
+    ...rule('C8', 'E*', PLACE, 'a change does not bring two Clusters together', users.collidingMove),
+    operations: ['UPDATE'],
+  },
+  { ...rule('C9', 'W', 'metadata.name', 'no Cluster uses the store', users.deletedInUse), operations: ['DELETE'] },
+  rule('C10', 'W', 'spec.retentionPolicy', 'applies to every server in a shared store', users.sharedRetention),
   rule('C11', 'W', 'spec.configuration.wal.maxParallel', 'at most 32', parallelism),
+  rule('C12', 'W', `${SIDECAR}.resources.limits[memory]`, 'enough for the parallelism configured', tightMemory),
 
   rule('F4', 'W', 'spec.retentionPolicy', 'set, or nothing is ever deleted', noRetention),
   rule('F7', 'W', 'metadata.annotations', 'skipEmptyWalArchiveCheck belongs on the Cluster', strayAnnotation),

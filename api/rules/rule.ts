@@ -1,10 +1,11 @@
 // What a rule of admission is, what it finds, and what is told about it. One table for each kind lists its rules.
+import { NOTHING_AROUND, type Surroundings } from './surroundings.ts';
 
-export type Operation = 'CREATE' | 'UPDATE';
+export type Operation = 'CREATE' | 'UPDATE' | 'DELETE';
 
 /**
  * E refuses. E* refuses too, but an update that leaves an already stored flaw alone passes with a warning.
- * W warns.
+ * W warns, or refuses under `strictReferences` where something else is missing.
  */
 export type Severity = 'E' | 'E*' | 'W';
 
@@ -27,6 +28,8 @@ export type Finding = {
   offending?: unknown;
   /** This case only warns, though its rule refuses. */
   warnOnly?: true;
+  /** The flaw is that something else is not there, or is still there: `strictReferences` makes it an error. */
+  reference?: true;
 };
 
 /** What a check is told besides the object itself. */
@@ -34,6 +37,8 @@ export type RuleContext<T> = {
   operation: Operation;
   /** The stored object, on updates. */
   old: T | undefined;
+  /** What else there is, as far as it is known. */
+  around: Surroundings;
 };
 
 export type Rule<T> = {
@@ -63,16 +68,35 @@ export type Problem = {
 export const MISSING = 'missing';
 
 /** Runs a table of rules. Old flaws of E* rules become warnings; nothing is thrown on any subject of its type. */
-export function applyRules<T>(rules: readonly Rule<T>[], subject: T, context: RuleContext<T>): Problem[] {
+export function applyRules<T>(
+  rules: readonly Rule<T>[],
+  subject: T,
+  { operation, old, around = NOTHING_AROUND }: { operation: Operation; old?: T; around?: Surroundings },
+): Problem[] {
+  const context: RuleContext<T> = { operation, old, around };
   return rules
-    .filter((rule) => rule.operations.includes(context.operation))
+    .filter((rule) => rule.operations.includes(operation))
     .flatMap((rule) => {
-      const old = rule.severity === 'E*' ? flawsOf(rule, context) : new Set<string>();
-      return [...rule.check(subject, context)].map((finding) => {
-        const warns = rule.severity === 'W' || finding.warnOnly === true || old.has(flawOf(finding));
-        return problem(rule, finding, warns ? 'warning' : 'error');
-      });
+      const findings = [...rule.check(subject, context)];
+      const stored = findings.length === 0 ? new Set<string>() : flawsOf(rule, context);
+      return findings.map((finding) => problem(rule, finding, severityOf(rule, finding, stored, around)));
     });
+}
+
+/**
+ * | rule | finding | the stored object has it | is an |
+ * |---|---|---|---|
+ * | any | `warnOnly` | any | warning |
+ * | any | `reference`, under strictReferences | no | error |
+ * | E | any other | any | error |
+ * | E* | any other | no | error |
+ * | all the rest | | | warning |
+ */
+function severityOf<T>(rule: Rule<T>, finding: Finding, stored: Set<string>, around: Surroundings) {
+  if (finding.warnOnly === true) return 'warning';
+  if (rule.severity === 'E') return 'error';
+  const refuses = rule.severity === 'E*' || (finding.reference === true && around.strictReferences);
+  return refuses && !stored.has(flawOf(finding)) ? 'error' : 'warning';
 }
 
 /** All problems in the order that people read a document; of the same path, errors go first. */
@@ -102,7 +126,7 @@ function problem<T>(rule: Rule<T>, finding: Finding, severity: Problem['severity
 
 function flawsOf<T>(rule: Rule<T>, context: RuleContext<T>): Set<string> {
   if (context.operation !== 'UPDATE' || context.old === undefined) return new Set();
-  return new Set([...rule.check(context.old, { operation: 'UPDATE', old: context.old })].map(flawOf));
+  return new Set([...rule.check(context.old, { ...context, old: context.old })].map(flawOf));
 }
 
 /** A flaw is the same one when it sits in the same field, at whatever place of a list, with the same values. */

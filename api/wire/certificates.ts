@@ -12,11 +12,17 @@ export type CertificateRequest = {
   dnsNames?: string[];
   ipAddresses?: string[];
   usages: CertificateUsage[];
-  /** How long it is valid from now, milliseconds; it begins a little earlier, for clocks that go slow. */
+} & Validity;
+
+export type Validity = {
+  /** How long it is valid from `at`, milliseconds; it begins CLOCK_SKEW_MS earlier, for clocks that go slow. */
   validMs: number;
+  /** Unix milliseconds; now when left out. */
+  at?: number;
 };
 
-const CLOCK_SKEW_MS = 5 * 60_000;
+/** How long before it was made a certificate says to be valid: whoever wants its age adds this to its beginning. */
+export const CLOCK_SKEW_MS = 5 * 60_000;
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' } as const;
@@ -24,15 +30,15 @@ const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' } as const;
 /** Makes a certificate that vouches for itself and for nobody else, as cert-manager's self-signed issuer does. */
 export async function makeSelfSigned(request: CertificateRequest): Promise<KeyPair> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  return create(request.commonName, request.validMs, keys, await leafExtensions(request));
+  return create(request.commonName, request, keys, await leafExtensions(request));
 }
 
 /** Makes an authority that can issue. */
-export async function makeAuthority(request: { commonName: string; validMs: number }): Promise<KeyPair> {
+export async function makeAuthority(request: { commonName: string } & Validity): Promise<KeyPair> {
   const x509 = await loadX509();
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const { keyCertSign, cRLSign } = x509.KeyUsageFlags;
-  return create(request.commonName, request.validMs, keys, [
+  return create(request.commonName, request, keys, [
     new x509.BasicConstraintsExtension(true, undefined, true),
     new x509.KeyUsagesExtension(keyCertSign | cRLSign, true),
   ]);
@@ -46,25 +52,24 @@ export async function issue(authority: KeyPair, request: CertificateRequest): Pr
   const signingKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const extensions = await leafExtensions(request);
-  return create(request.commonName, request.validMs, keys, extensions, { name: issuer.subject, signingKey });
+  return create(request.commonName, request, keys, extensions, { name: issuer.subject, signingKey });
 }
 
 async function create(
   commonName: string,
-  validMs: number,
+  { validMs, at = Date.now() }: Validity,
   keys: webcrypto.CryptoKeyPair,
   extensions: Extension[],
   issuer?: { name: string; signingKey: webcrypto.CryptoKey },
 ): Promise<KeyPair> {
   const x509 = await loadX509();
-  const now = Date.now();
   const subject: X509CertificateCreateParamsName = [{ CN: [commonName] }];
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject,
     issuer: issuer?.name ?? subject,
-    notBefore: new Date(now - CLOCK_SKEW_MS),
-    notAfter: new Date(now + validMs),
+    notBefore: new Date(at - CLOCK_SKEW_MS),
+    notAfter: new Date(at + validMs),
     publicKey: keys.publicKey,
     signingKey: issuer?.signingKey ?? keys.privateKey,
     signingAlgorithm: SIGNATURE,

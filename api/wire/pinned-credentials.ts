@@ -1,9 +1,10 @@
 // The TLS side of the CNPG-I door: TLS 1.3, and only the client whose certificate is in a file gets in.
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
-import { InvalidInputError, messageOf } from '../errors.ts';
+import { messageOf } from '../errors.ts';
+import { checkPem, readPem } from './certificate-files.ts';
+import { certificatesIn } from './certificate-plan.ts';
 import type { Log } from './log.ts';
 
 export type PinnedFiles = {
@@ -12,6 +13,14 @@ export type PinnedFiles = {
   serverKey: string;
   /** The client's certificate itself, not its authority; an authority is accepted too, as by the Go plugin. */
   clientCert: string;
+};
+
+/** What the door presents and whom it lets in, PEM. */
+export type PinnedMaterial = {
+  cert: string;
+  key: string;
+  /** The client's certificate, or the authorities that vouch for it. */
+  client: string;
 };
 
 /**
@@ -26,21 +35,29 @@ export type PinnedFiles = {
  * Throws InvalidInputError naming the file that cannot be read or is not usable.
  */
 export async function openPinnedCredentials(files: PinnedFiles, log: Log): Promise<ServerCredentials> {
-  const material = await readMaterial(files);
-  return new PinnedCredentials(files, material, contextOf([material]), log);
+  return open(() => readPinnedFiles(files), log);
 }
 
-/** The text of the three files. */
-type Material = { cert: string; key: string; client: string };
+/** The same for certificates that somebody keeps in memory: every handshake looks at what `read` gives then. */
+export function openKeptCredentials(read: () => PinnedMaterial, log: Log): Promise<ServerCredentials> {
+  return open(async () => read(), log);
+}
+
+type Read = () => Promise<PinnedMaterial>;
+
+async function open(read: Read, log: Log): Promise<ServerCredentials> {
+  const material = await read();
+  return new PinnedCredentials(read, material, contextOf([material]), log);
+}
 
 class PinnedCredentials extends ServerCredentials {
-  readonly #files: PinnedFiles;
+  readonly #read: Read;
   readonly #log: Log;
   /** The newest first; the second one still counts as a client. */
-  #known: Material[];
+  #known: PinnedMaterial[];
   #context: SecureContext;
 
-  constructor(files: PinnedFiles, material: Material, context: SecureContext, log: Log) {
+  constructor(read: Read, material: PinnedMaterial, context: SecureContext, log: Log) {
     // node:tls passes `allowPartialTrustChain` only through a context of one's own, and takes such a context only from
     // SNICallback. Clients that send no server name (they dialled an address) get the default context, which knows
     // pinned certificates that are self-signed.
@@ -52,7 +69,7 @@ class PinnedCredentials extends ServerCredentials {
       },
     };
     super(constructorOptions, contextOptions([material]));
-    this.#files = files;
+    this.#read = read;
     this.#log = log;
     this.#known = [material];
     this.#context = context;
@@ -64,65 +81,54 @@ class PinnedCredentials extends ServerCredentials {
 
   async #refresh(): Promise<void> {
     try {
-      const material = await readMaterial(this.#files);
+      const material = await this.#read();
       if (isSame(material, this.#known[0])) return;
       const previous = this.#known.find(({ client }) => client !== material.client);
       const known = previous === undefined ? [material] : [material, previous];
       this.#context = contextOf(known);
       this.#known = known;
       this.updateSecureContextOptions(contextOptions(known));
-      this.#log.info({ files: this.#files }, 'certificates were read again');
+      this.#log.info('the CNPG-I door took up other certificates');
     } catch (error) {
       this.#log.warn(`certificates stay as they were: ${messageOf(error)}`);
     }
   }
 }
 
-function contextOf(known: Material[]): SecureContext {
+function contextOf(known: PinnedMaterial[]): SecureContext {
   return createSecureContext({ ...contextOptions(known), allowPartialTrustChain: true, sessionIdContext: 'cellar' });
 }
 
-function contextOptions(known: Material[]): SecureContextOptions {
+function contextOptions(known: PinnedMaterial[]): SecureContextOptions {
   const { cert, key } = known[0] ?? {};
   return { cert, key, ca: known.flatMap(({ client }) => pinned(client)), minVersion: 'TLSv1.3' };
 }
 
 /** A leaf is pinned alone: what follows it in its file is the way to its authority. Of authorities all count. */
 function pinned(pem: string): string[] {
-  const certificates = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const certificates = certificatesIn(pem);
   const [first] = certificates;
   if (first === undefined) throw new Error('no certificate in it');
   return new X509Certificate(first).ca ? certificates : [first];
 }
 
-async function readMaterial(files: PinnedFiles): Promise<Material> {
+/** Throws InvalidInputError naming the file that cannot be read or is not usable. */
+export async function readPinnedFiles(files: PinnedFiles): Promise<PinnedMaterial> {
   const [cert, key, client] = await Promise.all([
-    readText(files.serverCert),
-    readText(files.serverKey),
-    readText(files.clientCert),
+    readPem(files.serverCert),
+    readPem(files.serverKey),
+    readPem(files.clientCert),
   ]);
-  check(files.clientCert, () => pinned(client), 'must hold the PEM certificate that the operator presents');
-  check(files.serverCert, () => createSecureContext({ cert }), 'must hold a PEM certificate');
-  check(files.serverKey, () => createSecureContext({ cert, key }), `must hold the private key of ${files.serverCert}`);
+  checkPem(files.clientCert, () => pinned(client), 'must hold the PEM certificate that the operator presents');
+  checkPem(files.serverCert, () => createSecureContext({ cert }), 'must hold a PEM certificate');
+  checkPem(
+    files.serverKey,
+    () => createSecureContext({ cert, key }),
+    `must hold the private key of ${files.serverCert}`,
+  );
   return { cert, key, client };
 }
 
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new InvalidInputError('certificate file', file, `cannot be read: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-function check(file: string, use: () => unknown, advice: string): void {
-  try {
-    use();
-  } catch (error) {
-    throw new InvalidInputError('certificate file', file, `${advice}: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-function isSame(a: Material, b: Material | undefined): boolean {
+function isSame(a: PinnedMaterial, b: PinnedMaterial | undefined): boolean {
   return a.cert === b?.cert && a.key === b.key && a.client === b.client;
 }

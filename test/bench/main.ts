@@ -1,15 +1,17 @@
-// `npm run bench -- wal|backup|restore`: what each costs, every figure beside a floor from the same run. The exit status says
+// `npm run bench -- wal|backup|restore|hooks`: what each costs, every figure beside a floor from the same run. The exit status says
 // whether it could be measured, never whether it was fast.
 import { createCleanup } from '../demo/cleanup.ts';
 import { killLeftOver } from '../process.ts';
 import { benchBackup } from './base-backup.ts';
 import { BASE_USAGE, readBaseOptions } from './base-options.ts';
 import { benchRestore } from './base-restore.ts';
+import { benchHooks } from './hooks.ts';
+import { HOOKS_USAGE, readHooksOptions } from './hooks-options.ts';
 import { readWalOptions, WAL_USAGE } from './options.ts';
 import { createReport, type Report } from './report.ts';
 import { benchWal } from './wal.ts';
 
-const USAGE = `usage: ${WAL_USAGE}\n       ${BASE_USAGE}`;
+const USAGE = `usage: ${WAL_USAGE}\n       ${BASE_USAGE}\n       ${HOOKS_USAGE}`;
 
 const story = parse(process.argv.slice(2));
 const cleanup = createCleanup();
@@ -43,7 +45,11 @@ function parse([name = 'nothing', ...args]: readonly string[]): (report: Report)
       const options = readWalOptions(args);
       return (report) => benchWal(options, report, cleanup);
     }
-    if (name !== 'backup' && name !== 'restore') throw new Error(`found ${name}: say wal, backup or restore`);
+    if (name === 'hooks') {
+      const options = readHooksOptions(args);
+      return (report) => benchHooks(options, report, cleanup);
+    }
+    if (name !== 'backup' && name !== 'restore') throw new Error(`found ${name}: say wal, backup, restore or hooks`);
     const options = readBaseOptions(args);
     return (report) => (name === 'backup' ? benchBackup : benchRestore)(options, report, cleanup);
   } catch (error) {

@@ -287,6 +287,11 @@ function withGoSidecar(plain: Pod): Pod {
   return { ...plain, metadata: { ...plain.metadata, annotations }, spec };
 }
 
+/** Bounded, so that what never comes is a failure and no hang. */
 async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await delay(10);
+  for (let tries = 0; tries < 1000; tries += 1) {
+    if (await holds()) return;
+    await delay(10);
+  }
+  assert.fail('it never came');
 }
