@@ -44,9 +44,9 @@ function readAdmissionFixture(file: string): AdmissionFixture {
   return { file, rule: basename(file, '.yaml').split('-')[0] ?? '', command, prints, documents, body };
 }
 
-/** The whole file, with other lines for what kubectl prints. */
+/** The whole file, with other lines for what kubectl prints, but for blanks at their ends. */
 export function fixtureText({ command, body }: AdmissionFixture, prints: readonly string[]): string {
-  return `${[command, ...prints].map((line) => `# ${line}`).join('\n')}\n${body}`;
+  return `${[command, ...prints].map((line) => `# ${line.trimEnd()}`).join('\n')}\n${body}`;
 }
 
 /** Sends the command through the envelope, as JSON both ways. */
