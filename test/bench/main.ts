@@ -1,7 +1,9 @@
-// `npm run bench -- wal|backup|restore|hooks`: what each costs, every figure beside a floor from the same run. The exit status says
-// whether it could be measured, never whether it was fast.
+// `npm run bench -- wal|backup|restore|hooks|admission`: what each costs, every figure beside a floor from the same run. The
+// exit status says whether it could be measured, never whether it was fast.
 import { createCleanup } from '../demo/cleanup.ts';
 import { killLeftOver } from '../process.ts';
+import { benchAdmission } from './admission.ts';
+import { ADMISSION_USAGE, readAdmissionOptions } from './admission-options.ts';
 import { benchBackup } from './base-backup.ts';
 import { BASE_USAGE, readBaseOptions } from './base-options.ts';
 import { benchRestore } from './base-restore.ts';
@@ -11,7 +13,7 @@ import { readWalOptions, WAL_USAGE } from './options.ts';
 import { createReport, type Report } from './report.ts';
 import { benchWal } from './wal.ts';
 
-const USAGE = `usage: ${WAL_USAGE}\n       ${BASE_USAGE}\n       ${HOOKS_USAGE}`;
+const USAGE = `usage: ${WAL_USAGE}\n       ${BASE_USAGE}\n       ${HOOKS_USAGE}\n       ${ADMISSION_USAGE}`;
 
 const story = parse(process.argv.slice(2));
 const cleanup = createCleanup();
@@ -49,7 +51,13 @@ function parse([name = 'nothing', ...args]: readonly string[]): (report: Report)
       const options = readHooksOptions(args);
       return (report) => benchHooks(options, report, cleanup);
     }
-    if (name !== 'backup' && name !== 'restore') throw new Error(`found ${name}: say wal, backup, restore or hooks`);
+    if (name === 'admission') {
+      const options = readAdmissionOptions(args);
+      return (report) => benchAdmission(options, report, cleanup);
+    }
+    if (name !== 'backup' && name !== 'restore') {
+      throw new Error(`found ${name}: say wal, backup, restore, hooks or admission`);
+    }
     const options = readBaseOptions(args);
     return (report) => (name === 'backup' ? benchBackup : benchRestore)(options, report, cleanup);
   } catch (error) {

@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { openBuckets } from '../demo/bucket.ts';
+import { s3Buckets } from '../demo/bucket.ts';
 import type { Cleanup } from '../demo/cleanup.ts';
 import { findMinio, startMinio } from '../servers/minio.ts';
 import type { GivenS3 } from './options.ts';
@@ -23,7 +23,7 @@ type Started = { server: GivenS3; what: string };
 export async function startStore(given: GivenS3 | undefined, cleanup: Cleanup): Promise<BenchStore> {
   const { server, what } = given === undefined ? await start(cleanup) : { server: given, what: given.endpoint };
   const bucket = `cellar-bench-${randomBytes(4).toString('hex')}`;
-  const buckets = openBuckets(server);
+  const buckets = s3Buckets(server);
   cleanup.add(async () => buckets.close());
   await buckets.create(bucket);
   // A server of our own takes everything along when it ends.

@@ -71,7 +71,7 @@ export async function archiveWorkload(step: Step, parts: Parts, instance: Instan
     const raw = stored.length * SEGMENT_BYTES;
     step.say(`workload       orders written for ${seconds(wroteMs)}, everything archived after ${seconds(tookMs)}`);
     step.say(
-      `bucket         ${stored.length} segments below s3://${parts.s3.bucket}/cluster-example/wals/, ${mebibytes(raw)} in ${mebibytes(bytes)} (ratio ${(raw / bytes).toFixed(1)})`,
+      `bucket         ${stored.length} segments below ${parts.store.url(parts.store.bucket)}cluster-example/wals/, ${mebibytes(raw)} in ${mebibytes(bytes)} (ratio ${(raw / bytes).toFixed(1)})`,
     );
     step.say(
       `a segment      ${Math.round(median(timings.map(({ callMs }) => callMs)))} ms in the Archive call, ${Math.round(median(timings.map(({ handshakeMs }) => handshakeMs)))} ms for the handshake before it (medians)`,
@@ -99,7 +99,7 @@ export async function lastFailure(manager: InstalledManager): Promise<string> {
 /** Every object below wals/ stands where barman looks for it. */
 async function checkLayout(parts: Parts, last: string): Promise<StoredObject[]> {
   const prefix = 'cluster-example/wals/';
-  const stored = await parts.buckets.list(parts.s3.bucket, prefix);
+  const stored = await parts.buckets.list(parts.store.bucket, prefix);
   for (const { key } of stored) {
     const name = parseWalName(key.slice(key.lastIndexOf('/') + 1).replace(/\.gz$/, ''));
     const folder = name === undefined ? undefined : hashDirectory(name);
@@ -118,7 +118,7 @@ async function checkLayout(parts: Parts, last: string): Promise<StoredObject[]> 
 async function checkContent(parts: Parts, instance: Instance, stored: readonly StoredObject[]): Promise<void> {
   const key = stored.at(-1)?.key ?? '';
   const name = key.slice(key.lastIndexOf('/') + 1, -'.gz'.length);
-  const archived = gunzipSync(await parts.buckets.read(parts.s3.bucket, key));
+  const archived = gunzipSync(await parts.buckets.read(parts.store.bucket, key));
   const original = await readFile(join(instance.pgdata, 'pg_wal', name));
   const hash = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
   expect(hash(archived) === hash(original), `${key} unpacks to pg_wal/${name}`, `${archived.length} other bytes`);

@@ -33,10 +33,10 @@ export async function takeBaseBackup(step: Step, parts: Parts, pod: LocalPod, do
   });
 
   const folder = `${cluster.metadata.name}/base/${result.backupId}/`;
-  const stored = await parts.buckets.list(parts.s3.bucket, folder);
+  const stored = await parts.buckets.list(parts.store.bucket, folder);
   const info = stored.find(({ key }) => key === `${folder}backup.info`);
   expect(info !== undefined, `${folder}backup.info`, () => stored.map(({ key }) => key).join(', ') || 'nothing stored');
-  const text = (await parts.buckets.read(parts.s3.bucket, info.key)).toString('utf8');
+  const text = (await parts.buckets.read(parts.store.bucket, info.key)).toString('utf8');
   expect(/^status=DONE$/m.test(text), 'backup.info with status=DONE', () => /^status=.*$/m.exec(text)?.[0] ?? text);
   const newest = Math.max(...stored.map(({ lastModified }) => lastModified.getTime()));
   expect(info.lastModified.getTime() === newest, 'backup.info stored last', 'another object is newer');

@@ -1,11 +1,12 @@
-// The documents of the usage page, with the address of the demo's own S3 server put in.
+// The documents of the usage page, with the address of the demo's own object store put in.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import type { Backup, Cluster } from '../../api/kube.ts';
 import type { ObjectStore } from '../../api/objectstore.ts';
 import type { KubeObject } from '../kube/objects.ts';
-import { NAMESPACE, type S3Place } from './parts.ts';
+import { NAMESPACE } from './parts.ts';
+import type { StorePlace } from './place.ts';
 
 const USAGE = join(dirname(import.meta.dirname), 'fixtures', 'usage');
 
@@ -19,8 +20,8 @@ export type DemoDocuments = {
   restore: Cluster;
 };
 
-/** Reads the fixtures and fits them to the demo's S3 server. */
-export function readDocuments(s3: S3Place): DemoDocuments {
+/** Reads the fixtures and fits them to the demo's object store. */
+export function readDocuments(place: StorePlace): DemoDocuments {
   const all = readdirSync(USAGE)
     .filter((name) => name.endsWith('.yaml'))
     .sort()
@@ -36,10 +37,10 @@ export function readDocuments(s3: S3Place): DemoDocuments {
       apiVersion: 'v1',
       kind: 'Secret',
       metadata: { name: 'minio', namespace: NAMESPACE },
-      data: { ACCESS_KEY_ID: base64(s3.accessKeyId), ACCESS_SECRET_KEY: base64(s3.secretAccessKey) },
+      data: Object.fromEntries(Object.entries(place.secret).map(([key, value]) => [key, base64(value)])),
     },
-    store: fitted(page, 'minio-store', s3.bucket, s3),
-    storeBis: fitted(page, 'minio-store-bis', s3.bucketBis, s3),
+    store: fitted(page, 'minio-store', place.bucket, place),
+    storeBis: fitted(page, 'minio-store-bis', place.bucketBis, place),
     cluster: find<Cluster>(all, 'Cluster', 'cluster-example', () => true),
     backup: find<Backup>(all, 'Backup', 'backup-example', () => true),
     restore: find<Cluster>(all, 'Cluster', 'cluster-restore', (d) => d.spec.plugins !== undefined),
@@ -51,13 +52,19 @@ export function asObject(document: ObjectStore | Cluster | Backup): KubeObject {
   return structuredClone({ ...document });
 }
 
-function fitted(page: ObjectStore, name: string, bucket: string, s3: S3Place): ObjectStore {
+function fitted(page: ObjectStore, name: string, bucket: string, place: StorePlace): ObjectStore {
   const store = structuredClone(page);
   store.metadata.name = name;
-  store.spec.configuration.destinationPath = `s3://${bucket}/`;
-  store.spec.configuration.endpointURL = s3.endpoint;
-  // Without it a backup waits for PostgreSQL's next checkpoint, minutes that the demo does not have.
-  store.spec.configuration.data = { ...store.spec.configuration.data, immediateCheckpoint: true };
+  const { endpointURL: _, s3Credentials, ...configuration } = store.spec.configuration;
+  store.spec.configuration = {
+    ...configuration,
+    ...(place.configuration.endpointURL === undefined ? {} : { s3Credentials }),
+    ...place.configuration,
+    destinationPath: place.url(bucket),
+    // Without it a backup waits for PostgreSQL's next checkpoint, minutes that the demo does not have.
+    data: { ...configuration.data, immediateCheckpoint: true },
+  };
+  if (place.env.length > 0) store.spec.instanceSidecarConfiguration = { env: place.env };
   return store;
 }
 

@@ -41,9 +41,9 @@ async function setUp(t: TestContext): Promise<Stage> {
   const proxy = await startStallingProxy(Number(new URL(endpoint).port));
   cleanup.add(() => proxy.stop());
   const url = `http://127.0.0.1:${proxy.port}`;
-  const options = { keep: false, postgresMajor: undefined, s3: { url, ...s3 } };
+  const options = { keep: false, postgresMajor: undefined, store: 's3' as const, s3: { url, ...s3 } };
   const parts = await startParts(silentStep, options, { folder, logFolder, cleanup });
-  const documents = readDocuments(parts.s3);
+  const documents = readDocuments(parts.store);
   const instance = await startDatabase(silentStep, parts, documents.cluster);
   for (const document of [documents.store, documents.cluster]) await parts.kubeApi.apply(asObject(document));
   await parts.kubeApi.apply(documents.secret);
@@ -53,7 +53,7 @@ async function setUp(t: TestContext): Promise<Stage> {
 
 test('a sidecar killed in the middle of a segment or of a backup leaves nothing that looks complete', async (t) => {
   const { parts, documents, instance, pod, proxy } = await setUp(t);
-  const stored = (below: string) => parts.buckets.list(parts.s3.bucket, `cluster-example/${below}`);
+  const stored = (below: string) => parts.buckets.list(parts.store.bucket, `cluster-example/${below}`);
   const first = await startInstanceSidecar(parts, instance, pod);
   const client = await instance.postgres.connect();
   t.after(() => client.end());
@@ -96,7 +96,7 @@ test('a sidecar killed in the middle of a segment or of a backup leaves nothing 
     await failed;
     const left = await stored('base/');
     for (const { key } of left.filter(({ key }) => key.endsWith('/backup.info'))) {
-      const info = (await parts.buckets.read(parts.s3.bucket, key)).toString('utf8');
+      const info = (await parts.buckets.read(parts.store.bucket, key)).toString('utf8');
       assert.doesNotMatch(info, /^status=DONE$/m);
     }
     assert.deepEqual(

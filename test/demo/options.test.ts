@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { readOptions } from './options.ts';
 
 test('without arguments: newest PostgreSQL, own S3 server, nothing kept', () => {
-  assert.deepEqual(readOptions([], {}), { keep: false, postgresMajor: undefined, s3: undefined });
+  assert.deepEqual(readOptions([], {}), { keep: false, postgresMajor: undefined, store: 's3', s3: undefined });
 });
 
 test('a major that no package brings is refused with those that do', () => {
@@ -21,6 +21,13 @@ test('another S3 server needs an address and keys', () => {
     accessKeyId: 'id',
     secretAccessKey: 'key',
   });
+});
+
+test('a store of another kind is taken by its name, and not beside a server of yours', () => {
+  const options = readOptions(['--store', 'azure'], {});
+  assert.equal(options !== 'help' && options.store, 'azure');
+  assert.throws(() => readOptions(['--store', 'ceph'], {}), /found ceph: use one of s3, azure, gcs/);
+  assert.throws(() => readOptions(['--store', 'azure', '--s3', 'http://127.0.0.1:9000'], {}), /use one of them/);
 });
 
 test('an unknown argument is refused', () => {

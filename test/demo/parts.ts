@@ -11,6 +11,7 @@ import type { LocalProcess } from '../process.ts';
 import type { Account } from '../unprivileged.ts';
 import type { Buckets } from './bucket.ts';
 import type { Cleanup } from './cleanup.ts';
+import type { StorePlace } from './place.ts';
 
 export const NAMESPACE = 'default';
 /** The CONTAINER paths that the demo asks the kubelet for. */
@@ -19,15 +20,6 @@ export const CONTROLLER = '/controller';
 export const SOCKET_FOLDER = '/controller/run';
 /** Size of a WAL segment, as initdb makes it. */
 export const SEGMENT_BYTES = 16 * 1024 * 1024;
-
-export type S3Place = {
-  endpoint: string;
-  accessKeyId: string;
-  secretAccessKey: string;
-  /** Buckets of minio-store and minio-store-bis. */
-  bucket: string;
-  bucketBis: string;
-};
 
 /** Everything that lives from the first step to the last. */
 export type Parts = {
@@ -41,7 +33,7 @@ export type Parts = {
   operatorProcess: LocalProcess;
   webhookUrl: string;
   operatorAddress: string;
-  s3: S3Place;
+  store: StorePlace;
   buckets: Buckets;
   cleanup: Cleanup;
 };

@@ -50,13 +50,17 @@ export async function checkRecovered(
     );
     const timeline = Number.parseInt(last.slice(0, 8), 16);
     expect(timeline === 2, 'timeline 2', `timeline ${timeline}`);
-    const stored = await parts.buckets.list(parts.s3.bucketBis, `${cluster.metadata.name}/wals/`);
+    const stored = await parts.buckets.list(parts.store.bucketBis, `${cluster.metadata.name}/wals/`);
     const names = stored.map(({ key }) => key.slice(key.lastIndexOf('/') + 1));
     for (const wanted of ['00000002.history.gz', `${last}.gz`]) {
-      expect(names.includes(wanted), `${wanted} in s3://${parts.s3.bucketBis}`, names.join(', ') || 'nothing');
+      expect(
+        names.includes(wanted),
+        `${wanted} in ${parts.store.url(parts.store.bucketBis)}`,
+        names.join(', ') || 'nothing',
+      );
     }
     step.say(
-      `archives       timeline ${timeline} to s3://${parts.s3.bucketBis}/${cluster.metadata.name}/: ${names.length} files, ${names[0]} to ${names.at(-1)}`,
+      `archives       timeline ${timeline} to ${parts.store.url(parts.store.bucketBis)}${cluster.metadata.name}/: ${names.length} files, ${names[0]} to ${names.at(-1)}`,
     );
   } finally {
     await client.end();

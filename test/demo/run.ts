@@ -25,7 +25,7 @@ export async function runDemo(
 ): Promise<string> {
   const { parts, documents, instance } = await report.step('Start PostgreSQL, S3 and our operator', async (step) => {
     const parts = await startParts(step, options, place);
-    const documents = readDocuments(parts.s3);
+    const documents = readDocuments(parts.store);
     return { parts, documents, instance: await startDatabase(step, parts, documents.cluster) };
   });
   await report.step('Apply ObjectStores through the webhook', (step) => applyDocuments(step, parts, documents));

@@ -1,5 +1,4 @@
-// Step 1: PostgreSQL, an S3 server, the API server that stands in for Kubernetes, and our operator process.
-import { randomBytes } from 'node:crypto';
+// Step 1: PostgreSQL, an object store, the API server that stands in for Kubernetes, and our operator process.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Cluster } from '../../api/kube.ts';
@@ -9,22 +8,12 @@ import { createKubelet, localPod } from '../kubelet.ts';
 import { fixedSettings, write, writeConfiguration } from '../manager/configuration.ts';
 import { instancePod } from '../operator-objects.ts';
 import { findPostgres, initDatabase, startPostgres } from '../postgres.ts';
-import { startS3 } from '../servers/s3rver.ts';
 import { unprivilegedAccount } from '../unprivileged.ts';
-import { openBuckets } from './bucket.ts';
 import type { Cleanup } from './cleanup.ts';
 import { startOperator } from './operator.ts';
 import type { DemoOptions } from './options.ts';
-import {
-  CONTROLLER,
-  type Instance,
-  NAMESPACE,
-  type Parts,
-  PGDATA,
-  pathIn,
-  type S3Place,
-  SOCKET_FOLDER,
-} from './parts.ts';
+import { CONTROLLER, type Instance, NAMESPACE, type Parts, PGDATA, pathIn, SOCKET_FOLDER } from './parts.ts';
+import { startPlace } from './place.ts';
 import type { Step } from './report.ts';
 
 /** Starts the parts; what was started is in `cleanup` even when a later one fails. */
@@ -40,16 +29,8 @@ export async function startParts(
 
   const kubeApi = await startKubeApi({ namespace: NAMESPACE });
   cleanup.add(() => kubeApi.stop());
-  const s3 = await startStore(options, folder, cleanup);
-  const buckets = openBuckets(s3);
-  cleanup.add(async () => buckets.close());
-  for (const bucket of [s3.bucket, s3.bucketBis]) {
-    await buckets.create(bucket);
-    if (options.s3 !== undefined) cleanup.add(() => buckets.drop(bucket));
-  }
-  step.say(
-    `S3 server      ${s3.endpoint} (${options.s3 === undefined ? 's3rver' : 'yours'}), buckets ${s3.bucket} and ${s3.bucketBis}`,
-  );
+  const store = await startPlace(options, folder, cleanup);
+  step.say(`object store   ${store.endpoint} (${store.name}), buckets ${store.bucket} and ${store.bucketBis}`);
 
   const operatorFolder = join(folder, 'operator');
   await mkdir(operatorFolder);
@@ -88,8 +69,8 @@ export async function startParts(
     operatorProcess: started.process,
     webhookUrl: started.webhook.url,
     operatorAddress: started.address,
-    s3,
-    buckets,
+    store,
+    buckets: store.buckets,
     cleanup,
   };
 }
@@ -111,15 +92,4 @@ export async function startDatabase(step: Step, parts: Parts, cluster: Cluster):
   const user = account.name === undefined ? '' : `, run by ${account.name}`;
   step.say(`PostgreSQL     ${row?.version} on the socket in ${socketFolder}${user}`);
   return { pod, pgdata, controllerFolder: pathIn(parts, pod, CONTROLLER), postgres };
-}
-
-async function startStore(options: DemoOptions, parent: string, cleanup: Cleanup): Promise<S3Place> {
-  if (options.s3 !== undefined) {
-    const { url: endpoint, accessKeyId, secretAccessKey } = options.s3;
-    const bucket = `cellar-demo-${randomBytes(4).toString('hex')}`;
-    return { endpoint, accessKeyId, secretAccessKey, bucket, bucketBis: `${bucket}-bis` };
-  }
-  const { endpoint, accessKeyId, secretAccessKey, stop } = await startS3({ parent });
-  cleanup.add(stop);
-  return { endpoint, accessKeyId, secretAccessKey, bucket: 'backups', bucketBis: 'backups-bis' };
 }

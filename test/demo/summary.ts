@@ -33,12 +33,11 @@ export function renderSummary(figures: Figures): string {
 
 /** Commands and addresses for somebody who wants to look around. */
 export function renderAccess(parts: Parts, instance: Instance, certificatesFolder: string, tokenFile: string): string {
-  const { s3, kubeApi, operatorAddress, webhookUrl } = parts;
+  const { store, kubeApi, operatorAddress, webhookUrl } = parts;
   const { postgres, pod } = instance;
-  const keys = `AWS_ACCESS_KEY_ID=${s3.accessKeyId} AWS_SECRET_ACCESS_KEY=${s3.secretAccessKey}`;
   const rows: [string, string][] = [
     ['PostgreSQL', `psql -h ${postgres.socketFolder} -p ${postgres.port} -U postgres postgres`],
-    ['S3', `${keys} aws --endpoint-url ${s3.endpoint} s3 ls --recursive s3://${s3.bucket}/`],
+    ['object store', store.access],
     ['sidecar', `gRPC on unix:${pathIn(parts, pod, PLUGINS_MOUNT)}/${PLUGIN_NAME}`],
     ['operator', `gRPC on ${operatorAddress}, certificates in ${certificatesFolder}`],
     [

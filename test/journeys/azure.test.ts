@@ -1,13 +1,10 @@
 // The example of docs/stores/azure.md against Azure's emulator: WAL is archived, a backup is taken, and a new Cluster that
 // has nothing but the container has every row.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { parse } from 'yaml';
-import type { ObjectStore } from '../../api/objectstore.ts';
+import { useAzure } from '../azure/stand.ts';
 import { startAzurite, type TestAzurite } from '../servers/azurite.ts';
-import { objectStore, type Stand, startStand } from '../stand.ts';
+import { startStand } from '../stand.ts';
 import { askBackup } from './ask-backup.ts';
 import { startIdleInstance } from './idle-instance.ts';
 import { startRecoveryJob } from './recovery-job.ts';
@@ -21,7 +18,7 @@ test('a Cluster archives to, backs up to and is restored from Azure as the page 
   await azurite.createContainer(CONTAINER);
   const stand = await startStand();
   t.after(() => stand.cleanup.run());
-  await useExample(stand, azurite);
+  await useAzure(stand, azurite, CONTAINER);
 
   const instance = await startIdleInstance(stand, ROWS);
   const sidecar = await instance.startSidecar();
@@ -36,20 +33,6 @@ test('a Cluster archives to, backs up to and is restored from Azure as the page 
   const restored = await job.start();
   assert.deepEqual(await restored.query('select count(*)::int as count from orders'), [{ count: ROWS }]);
 });
-
-/** The page's ObjectStore and its Secret, with the emulator in the place of the account. */
-async function useExample({ kubeApi }: Stand, { endpoint, connectionString }: TestAzurite): Promise<void> {
-  const page = await readFile(join(import.meta.dirname, '../../docs/stores/azure.md'), 'utf8');
-  const [, block = ''] = /^```yaml\n([\s\S]*?)^```/m.exec(page) ?? [];
-  const example: ObjectStore = parse(block);
-  const { connectionString: selector } = example.spec.configuration.azureCredentials ?? {};
-  assert.ok(selector, 'the page shows a connection string');
-  const data = { [selector.key]: Buffer.from(connectionString).toString('base64') };
-  await kubeApi.apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name: selector.name }, data });
-  const { metadata } = objectStore({});
-  const configuration = { ...example.spec.configuration, destinationPath: `${endpoint}/${CONTAINER}/` };
-  await kubeApi.apply({ ...example, metadata, spec: { configuration } });
-}
 
 async function keysIn(azurite: TestAzurite): Promise<string[]> {
   const keys: string[] = [];

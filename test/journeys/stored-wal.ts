@@ -2,7 +2,7 @@
 
 import { decompress } from '../../sidecar/stream/whole.ts';
 import { parseStoredName } from '../../sidecar/wal/stored.ts';
-import { openBuckets } from '../demo/bucket.ts';
+import { s3Buckets } from '../demo/bucket.ts';
 import { BUCKET, type Stand } from '../stand.ts';
 
 export type StoredWalObject = {
@@ -23,7 +23,7 @@ const PREFIX = 'pg-main/wals/';
 
 /** Looks past any proxy. Closed by the stand's cleanup. */
 export function openStoredWal(stand: Stand): StoredWal {
-  const buckets = openBuckets(stand.s3);
+  const buckets = s3Buckets(stand.s3);
   stand.cleanup.add(async () => buckets.close());
   return {
     async list() {
