@@ -1,4 +1,5 @@
 // The packages with native code, copied with all that they need and nothing for other platforms.
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NATIVE_PACKAGES } from './bundle.ts';
@@ -19,7 +20,8 @@ export async function copyNativePackages(
   locked: ReadonlyMap<string, LockedPackage>,
   platform: Platform,
 ): Promise<LockedPackage[]> {
-  const wanted = withDependencies(locked, platform);
+  // npm leaves out what is for other platforms, and locks it all the same.
+  const wanted = withDependencies(locked, platform).filter(({ folder: place }) => existsSync(join(root, place)));
   for (const { folder: place } of wanted) {
     const target = join(folder, place);
     await mkdir(dirname(target), { recursive: true });

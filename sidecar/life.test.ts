@@ -192,6 +192,34 @@ test('a renamed operator is asked under its own API group', async (t) => {
   assert.equal(await asked, 'GET /apis/fork.example/v9/namespaces/db/clusters/pg');
 });
 
+test('catalog maintenance removes the Backup whose data is gone from here, and keeps the history of another store', async (t) => {
+  const world = await stage(t);
+  const { api, proxy } = world;
+  const { status: clusterStatus, ...cluster } = CLUSTER;
+  const applied = await api.apply({ apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster', ...cluster });
+  api.setStatus('Cluster', 'pg', clusterStatus);
+  const here = `s3://backups at http://127.0.0.1:${proxy.port}`;
+  for (const [name, destination] of [
+    ['gone', here],
+    ['history', 's3://old-backups'],
+  ] as const) {
+    const spec = { cluster: { name: 'pg' }, method: 'plugin' };
+    await api.apply({ apiVersion: 'postgresql.cnpg.io/v1', kind: 'Backup', metadata: { name }, spec });
+    const ours = { clusterUID: applied.object.metadata.uid, pluginName: PLUGIN_NAME };
+    const pluginMetadata = { ...ours, destination, serverName: 'pg' };
+    api.setStatus('Backup', name, {
+      phase: 'completed',
+      method: 'plugin',
+      backupId: '20261101T000000',
+      pluginMetadata,
+    });
+  }
+  const { lines } = await startInstance(t, world, { preload: 'Math.random = () => 0;' });
+  while (!lines.some((line) => line.includes('Backup object removed'))) await delay(20);
+  assert.throws(() => api.get('Backup', 'gone'), /not found/);
+  assert.equal(api.get('Backup', 'history').metadata.name, 'history');
+});
+
 function dataUrl(program: string): string {
   return `data:text/javascript,${encodeURIComponent(program)}`;
 }

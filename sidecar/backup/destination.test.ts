@@ -4,7 +4,8 @@ import type { ObjectStore } from '../../api/objectstore.ts';
 import { destinationOf } from './destination.ts';
 
 function destination(destinationPath: string, endpointURL?: string, ambient?: string): string {
-  const configuration = { destinationPath, ...(endpointURL === undefined ? {} : { endpointURL }) };
+  const s3Credentials = { inheritFromIAMRole: true };
+  const configuration = { destinationPath, s3Credentials, ...(endpointURL === undefined ? {} : { endpointURL }) };
   const store: ObjectStore = { metadata: { name: 'minio' }, spec: { configuration } };
   return destinationOf(store, ambient);
 }
@@ -21,6 +22,11 @@ test('a trailing slash and the spelling of the host make no other place', () => 
 test('the endpoint of the environment counts when the ObjectStore names none', () => {
   assert.equal(destination('s3://b', undefined, 'http://env'), 's3://b at http://env');
   assert.equal(destination('s3://b', 'http://own', 'http://env'), 's3://b at http://own');
+});
+
+test('the endpoint of the environment is of no interest to other providers', () => {
+  const configuration = { destinationPath: 'gs://b', googleCredentials: { gkeEnvironment: true } };
+  assert.equal(destinationOf({ metadata: { name: 'g' }, spec: { configuration } }, 'http://env'), 'gs://b');
 });
 
 test('credentials in an address are left out, and so is what is no address', () => {

@@ -4,12 +4,12 @@ import type { ObjectStore } from '../../api/objectstore.ts';
 
 /**
  * `s3://bucket/prefix at https://host`. A trailing slash makes no other place, nor does the spelling of a host; credentials
- * in an address are left out. `ambientEndpoint` is the one that counts when the ObjectStore names none.
+ * in an address are left out. `ambientEndpoint` is the one that counts for S3 when the ObjectStore names none.
  */
 export function destinationOf({ spec }: ObjectStore, ambientEndpoint: string | undefined): string {
-  const { destinationPath, endpointURL } = spec.configuration;
+  const { destinationPath, endpointURL, s3Credentials } = spec.configuration;
   const path = withoutSlash(destinationPath);
-  const endpoint = endpointURL || ambientEndpoint;
+  const endpoint = endpointURL || (s3Credentials === undefined ? undefined : ambientEndpoint);
   return endpoint ? `${path} at ${addressOf(endpoint)}` : path;
 }
 

@@ -122,16 +122,17 @@ function judge(code: string, status: number | undefined): Verdict {
 
 function factsOf(thrown: unknown) {
   // Its fields are hidden from enumeration.
-  const error: { code?: unknown; statusCode?: unknown; response?: unknown } = thrown instanceof Error ? thrown : {};
-  const headers = fieldsOf(error.response).headers;
+  const field = (name: string): unknown => (thrown instanceof Error ? Reflect.get(thrown, name) : undefined);
+  const headers = fieldsOf(field('response')).headers;
+  const status = field('statusCode');
   const header = (name: string) =>
     typeof headers === 'object' && headers !== null && 'get' in headers && typeof headers.get === 'function'
       ? textOf(headers.get(name))
       : undefined;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return {
-    code: header('x-ms-error-code') ?? textOf(error.code) ?? '',
-    status: typeof error.statusCode === 'number' ? error.statusCode : undefined,
+    code: header('x-ms-error-code') ?? textOf(field('code')) ?? '',
+    status: typeof status === 'number' ? status : undefined,
     requestId: header('x-ms-request-id'),
     // The first line; what follows repeats times and ids.
     message: (message.split('\n')[0] ?? '').slice(0, 400),

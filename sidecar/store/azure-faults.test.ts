@@ -47,7 +47,9 @@ test('a body that ends early is an error, not a short object', async (t) => {
 });
 
 test('an answer to a range that has the whole is a matter of settings', async (t) => {
-  const { storage } = await start(t, (_request, response) => response.writeHead(200, FOUND).end('whole'));
+  const { storage } = await start(t, (_request, response) =>
+    response.writeHead(200, { ...FOUND, 'content-length': '5' }).end('whole'),
+  );
   const error = await failureOf(storage.get('a', { offset: 2 }));
   assert.equal(error.failure, 'misconfigured');
   assert.match(error.message, /ignored the range/);

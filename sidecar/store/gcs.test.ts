@@ -129,6 +129,16 @@ test('waits as long as a throttling store asks for, repeats, and tells after thr
   assert.equal(refusals, 0);
 });
 
+test('of two writers of one name at the same instant exactly one wins', async (t) => {
+  const { double, storage } = await start(t);
+  const contents = ['one', 'other'].map((text) => Buffer.from(text));
+  const outcomes = await Promise.allSettled(contents.map((content) => storage.put('k', content, { onlyIf: 'absent' })));
+  const won = outcomes.findIndex(({ status }) => status === 'fulfilled');
+  const lost = outcomes[1 - won];
+  assert.ok(lost?.status === 'rejected' && lost.reason.failure === 'conflict');
+  assert.deepEqual(double.object('bucket', 'k')?.bytes, contents[won]);
+});
+
 test('repeats a put of a stream from its beginning after a server error', async (t) => {
   const { double, storage } = await start(t);
   let refusals = 1;

@@ -87,7 +87,7 @@ class Adapters {
       this.#log.info({ objectStore: name }, 'settings or secrets of the object store changed: using the new ones');
     }
     for (const note of notes) this.#log.warn({ objectStore: name }, note);
-    const storage = create((note) => this.#log.warn({ objectStore: name }, note));
+    const storage = create((note) => this.#log.info({ objectStore: name }, note));
     this.#current.set(name, { digest, storage });
     return storage;
   }

@@ -15,12 +15,22 @@ export class S3Calls {
   readonly bucket: string;
   readonly client: S3Client;
   readonly #secrets: readonly string[];
+  readonly #note: (text: string) => void;
+  readonly #noted = new Set<string>();
   #bucketSeenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(settings: S3Settings) {
+  constructor(settings: S3Settings, note: (text: string) => void) {
     this.bucket = settings.bucket;
     this.client = createS3Client(settings);
     this.#secrets = secretsOf(settings);
+    this.#note = note;
+  }
+
+  /** Tells once what the store cannot do, and what is done instead. */
+  noteOnce(text: string): void {
+    if (this.#noted.has(text)) return;
+    this.#noted.add(text);
+    this.#note(text);
   }
 
   /** Makes a request; throws the signal's reason when it was aborted, a StoreError for everything else. */

@@ -11,7 +11,7 @@ function ignore(): void {}
 
 /** Makes the client. Opens nothing. */
 export function createS3Client(settings: S3Settings): S3Client {
-  const agent = { keepAlive: true, maxSockets: settings.maxSockets };
+  const agent = { keepAlive: true, maxSockets: settings.maxSockets, proxyEnv: settings.proxies };
   const config: S3ClientConfig = {
     region: settings.region,
     maxAttempts: MAX_ATTEMPTS,

@@ -66,6 +66,8 @@ async function* pages(
     if (!advances && !isEmptyPage) throw stuck(calls, prefix, last);
     token = page.NextContinuationToken;
     if (isEmptyPage) continue;
+    if (token === undefined)
+      calls.noteOnce('the store gives no token for the next page: listings go on after the last key');
     last = end;
     startAfter = end;
   }
@@ -97,12 +99,10 @@ function stuck(calls: S3Calls, prefix: string, last: string): StoreError {
 /** Deletes in batches, or one by one where the store has no batches; remembers which. */
 export class S3Delete {
   readonly #calls: S3Calls;
-  readonly #note: (text: string) => void;
   #batches = true;
 
-  constructor(calls: S3Calls, note: (text: string) => void) {
+  constructor(calls: S3Calls) {
     this.#calls = calls;
-    this.#note = note;
   }
 
   async delete(keys: readonly string[], signal: AbortSignal | undefined): Promise<StoreDeleteFailure[]> {
@@ -132,7 +132,7 @@ export class S3Delete {
     } catch (error) {
       if (!(error instanceof S3Error) || !lacksBatchDelete(error)) throw error;
       this.#batches = false;
-      this.#note(`the store deletes no batches, so objects are deleted one by one: ${error.message}`);
+      this.#calls.noteOnce('the store deletes no batches: objects are deleted one by one');
       return undefined;
     }
   }

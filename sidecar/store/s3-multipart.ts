@@ -198,13 +198,19 @@ class S3MultipartUpload implements MultipartUpload {
   }
 
   /**
-   * A completion whose answer was lost and that was repeated finds no such upload: it is done when the object has the
-   * ETag that our parts give (digest of their digests), and only then.
+   * A completion whose answer was lost and that was repeated finds no such upload, or a store that does not know what to
+   * say (500): it is done when the object has the ETag that our parts give (digest of their digests), and only then.
    */
   async #completedUnheard(error: unknown, sizeBytes: number, signal: AbortSignal | undefined) {
-    if (!(error instanceof StoreError) || error.failure !== 'absent') return undefined;
-    const found = await this.#head(this.#key, signal === undefined ? {} : { signal });
-    return found?.sizeBytes === sizeBytes && found.etag === this.#expectedEtag() ? found : undefined;
+    if (!(error instanceof StoreError) || (error.failure !== 'absent' && error.failure !== 'broken')) return undefined;
+    try {
+      const found = await this.#head(this.#key, signal === undefined ? {} : { signal });
+      return found?.sizeBytes === sizeBytes && found.etag === this.#expectedEtag() ? found : undefined;
+    } catch {
+      signal?.throwIfAborted();
+      // What went wrong first tells more.
+      return undefined;
+    }
   }
 
   #expectedEtag(): string {

@@ -14,6 +14,12 @@ import { StoreError } from '../../api/errors.ts';
  */
 export class PartChecksums {
   #known: boolean | 'unknown' = 'unknown';
+  readonly #lacking: () => void;
+
+  /** `lacking` hears each time that the store shows to have none. */
+  constructor(lacking: () => void) {
+    this.#lacking = lacking;
+  }
 
   /** Makes a request of an upload in the way that this store takes. */
   async checked<T>(withChecksum: () => Promise<T>, without: () => Promise<T>): Promise<T> {
@@ -26,6 +32,7 @@ export class PartChecksums {
       const result = await without();
       // Only now: a store answers so to other things too.
       this.#known = false;
+      this.#lacking();
       return result;
     }
   }
@@ -33,6 +40,7 @@ export class PartChecksums {
   /** Whether the answer to a part that was sent with its CRC-32 tells of it. */
   believes(answer: { ChecksumCRC32?: string | undefined }): boolean {
     this.#known = answer.ChecksumCRC32 !== undefined;
+    if (!this.#known) this.#lacking();
     return this.#known;
   }
 }

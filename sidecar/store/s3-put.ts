@@ -57,7 +57,7 @@ export class S3Put {
       if (this.#known !== 'unknown' || !(error instanceof StoreError) || error.status !== 501) throw error;
       const info = await this.#store(key, body, options, {});
       // Only now: a store answers 501 to other things too, such as encryption that it has not.
-      this.#known = false;
+      this.#lacksConditions();
       return info;
     }
   }
@@ -80,8 +80,13 @@ export class S3Put {
     } finally {
       this.#proving = false;
     }
-    this.#known = false;
+    this.#lacksConditions();
     return this.#verifier.confirm(key, again.sent, again.answer, options.signal);
+  }
+
+  #lacksConditions(): void {
+    this.#known = false;
+    this.#calls.noteOnce('the store has no conditional puts: what is stored is looked at before each put instead');
   }
 
   async #store(key: string, body: PutBody, options: PutOptions, condition: Partial<PutObjectCommandInput>) {

@@ -26,6 +26,8 @@ export type S3Settings = {
   /** A connection on which nothing moves for so long is broken. */
   silenceTimeoutMs: number;
   maxSockets: number;
+  /** Variables that name proxies, as they are; absent for none. */
+  proxies?: Record<string, string>;
 };
 
 /** What the Secrets of `s3Credentials` hold, decoded; undefined with `inheritFromIAMRole`. */
@@ -34,6 +36,8 @@ export type S3SecretValues =
   | undefined;
 
 export const DEFAULT_LIMITS = { connectTimeoutMs: 10_000, silenceTimeoutMs: 60_000, maxSockets: 64 };
+
+const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'NO_PROXY', 'no_proxy'];
 
 const DEFAULT_REGION = 'us-east-1';
 
@@ -63,6 +67,7 @@ export function resolveS3Settings(
     requestChecksums: readChecksums(env, 'AWS_REQUEST_CHECKSUM_CALCULATION') ?? checksums,
     responseChecksums: readChecksums(env, 'AWS_RESPONSE_CHECKSUM_VALIDATION') ?? checksums,
     ...DEFAULT_LIMITS,
+    proxies: Object.fromEntries(PROXY_VARIABLES.flatMap((name) => (env[name] ? [[name, env[name]]] : []))),
     silenceTimeoutMs: readTimeoutMs(configuration) ?? DEFAULT_LIMITS.silenceTimeoutMs,
   };
 }

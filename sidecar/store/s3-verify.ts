@@ -41,12 +41,15 @@ export class PutVerifier {
   readonly #asksForChecksums: boolean;
   #etagsAreMd5: boolean | 'unknown' = 'unknown';
   /** How parts are known by what was sent. */
-  readonly parts = new PartChecksums();
+  readonly parts: PartChecksums;
 
   constructor(calls: S3Calls, reads: Reads, asksForChecksums: boolean) {
     this.#calls = calls;
     this.#reads = reads;
     this.#asksForChecksums = asksForChecksums;
+    this.parts = new PartChecksums(() =>
+      calls.noteOnce('the store answers no checksums of parts: they are known by MD5'),
+    );
   }
 
   /** Digests to take of a body. */

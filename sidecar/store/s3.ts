@@ -2,6 +2,7 @@
 
 import { Readable } from 'node:stream';
 import { GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import { StoreError } from '../../api/errors.ts';
 import { receivedBody } from './body.ts';
 import { S3Calls } from './s3-calls.ts';
 import { S3Error } from './s3-errors.ts';
@@ -28,10 +29,10 @@ class S3Storage implements ObjectStorage {
   readonly #delete: S3Delete;
 
   constructor(settings: S3Settings, note: (text: string) => void) {
-    this.#calls = new S3Calls(settings);
+    this.#calls = new S3Calls(settings, note);
     this.#verifier = new PutVerifier(this.#calls, this, settings.requestChecksums === 'WHEN_SUPPORTED');
     this.#put = new S3Put(this.#calls, this.#verifier, settings.conditionalPut);
-    this.#delete = new S3Delete(this.#calls, note);
+    this.#delete = new S3Delete(this.#calls);
   }
 
   get capabilities() {
@@ -82,7 +83,7 @@ class S3Storage implements ObjectStorage {
     const total = /\/(\d+)$/.exec(answer.ContentRange ?? '')?.[1];
     if (request.input.Range !== undefined && total === undefined) {
       source.destroy();
-      throw fail(new Error('the store ignored the range that was asked for'));
+      throw this.#rangeIgnored(key);
     }
     if (options.etag !== undefined && options.etag !== unquoted(answer.ETag)) {
       source.destroy();
@@ -129,6 +130,17 @@ class S3Storage implements ObjectStorage {
     if (error.status !== 404 || error.code === 'NoSuchBucket') return false;
     await this.#calls.confirmBucket(signal);
     return true;
+  }
+
+  #rangeIgnored(key: string): StoreError {
+    return new StoreError({
+      failure: 'misconfigured',
+      provider: 's3',
+      operation: 'GetObject',
+      key: `${this.#calls.bucket}/${key}`,
+      reason: 'the store ignored the range that was asked for',
+      hint: 'something between here and the store removes the header Range: check endpointURL and proxies',
+    });
   }
 
   /** A HEAD is refused without a reason; the same asked as a GET of one byte has one. */

@@ -12,6 +12,7 @@ import { createGcsStorage } from '../../sidecar/store/gcs.ts';
 import { MetadataServer } from '../../sidecar/store/gcs-metadata-server.ts';
 import { readGcsSecrets } from '../../sidecar/store/gcs-secrets.ts';
 import { type GcsSettings, resolveGcsSettings } from '../../sidecar/store/gcs-settings.ts';
+import { prepareStore } from '../../sidecar/store/providers.ts';
 import { gcsSettings } from '../gcs/settings.ts';
 import { failureOf } from '../servers/answering-s3.ts';
 import { startGcsDouble } from '../servers/gcs-double.ts';
@@ -215,6 +216,28 @@ test('STORAGE_EMULATOR_HOST names an emulator, with or without its scheme, and n
     assert.deepEqual([endpoint, credentials], ['http://127.0.0.1:4443', 'none']);
   }
   assert.throws(() => resolve(undefined, { STORAGE_EMULATOR_HOST: 'http://' }, undefined), /STORAGE_EMULATOR_HOST/);
+});
+
+test('an ObjectStore becomes a working adapter, and what cannot count in it is said', async (t) => {
+  const { double, endpoint, stop } = await startGcsDouble();
+  t.after(stop);
+  const configuration = {
+    destinationPath: 'gs://bucket/backups',
+    googleCredentials: { gkeEnvironment: true },
+    endpointURL: 'http://minio',
+    wal: { encryption: 'AES256' },
+  } as const;
+  const readSecret = () => assert.fail('there is no Secret to read');
+  const source = { readSecret, env: { STORAGE_EMULATOR_HOST: endpoint }, certificateAuthority: undefined };
+  const { notes, create } = await prepareStore('gcs', { configuration, ...source });
+  assert.deepEqual(notes, [
+    'field without effect: spec.configuration.endpointURL: Google has one endpoint',
+    'field without effect: spec.configuration.wal.encryption: Google encrypts all; name a key with --kms-key-name',
+  ]);
+  const storage = create(() => undefined);
+  t.after(() => storage.close());
+  await storage.put('a', Buffer.from('x'));
+  assert.ok(double.object('bucket', 'a'));
 });
 
 test('one KMS key for all that is written, and two are refused', () => {
