@@ -54,10 +54,24 @@ test('an external cluster with the plugin enables nothing', () => {
   assert.deepEqual(ids(problems), ['BK3 error']);
 });
 
+test('a schedule that comes in one change with the plugin of its Cluster is refused under strictReferences only', () => {
+  const before = { ...CLUSTER, spec: { backup: { barmanObjectStore: {} } } };
+  const old = backup({ method: undefined, pluginConfiguration: undefined });
+  const told = (strict: boolean) =>
+    ids(findScheduledBackupProblems(backup(), { operation: 'UPDATE', old, around: around([before], [], strict) }));
+  assert.deepEqual([told(false), told(true)], [['BK3 warning'], ['BK3 error']]);
+});
+
 test('the store that the Cluster has may be named, without effect', () => {
   const named = backup({ pluginConfiguration: { name: PLUGIN_NAME, parameters: { barmanObjectName: 'minio-store' } } });
   assert.deepEqual(ids(findBackupProblems(named, { operation: 'CREATE', around: around([CLUSTER]) })), ['BK5 warning']);
   assert.deepEqual(ids(findBackupProblems(named, { operation: 'CREATE' })), ['F1 warning']);
+});
+
+test('a patch of a Cluster in another file does not hide its plugin', () => {
+  const patch = { metadata: CLUSTER.metadata, spec: { instances: 5 } };
+  const files = { ...around([CLUSTER, patch]), complete: false };
+  assert.deepEqual(ids(findBackupProblems(backup(), { operation: 'CREATE', around: files })), []);
 });
 
 test('a stored schedule with the wrong method may be suspended, a new one is refused', () => {

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { findClusterProblems } from './cluster-problems.ts';
 import { PLUGIN_NAME } from './names.ts';
 import { type Operation, type Problem, sentenceOf } from './problems.ts';
+import { indexStores } from './rules/neighbours.ts';
 
 const STORE = { barmanObjectName: 'minio-store' };
 const OTHER = { name: 'other.example' };
@@ -135,6 +136,13 @@ function timed(targetTime: string): object {
 function inTree(fields: object): object {
   return cluster([entry(fields)], { backup: { barmanObjectStore: { destinationPath: 's3://backups/' } } });
 }
+
+test('an in-tree store without a destination is at no known place, nor at that of an unknown ObjectStore', () => {
+  const beside = cluster([entry()], { backup: { barmanObjectStore: {} } });
+  const around = { stores: indexStores([]), complete: false, strictReferences: false };
+  const severities = findClusterProblems(beside, { operation: 'CREATE', around }).map((p) => `${p.id} ${p.severity}`);
+  assert.deepEqual(severities, ['CL13 warning', 'CL14 warning']);
+});
 
 test('archiving into the source: refused at create, or warned with the annotation; warned at update, or not with it', () => {
   const ids = (operation: Operation, annotations: object) =>

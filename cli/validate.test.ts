@@ -89,6 +89,31 @@ spec:
   );
 });
 
+test('fields that an ObjectStore does not have are told with what was meant, because the API server drops them', () => {
+  const store = `kind: ObjectStore
+spec:
+  retentionPolicy: 30d
+  configuration:
+    destinationPath: s3://b
+    endpointUrl: http://minio
+    retentionPolicy: 30d
+    extra: true
+    tags: {any: key}
+    s3Credentials: {inheritFromIAMRole: true}
+  instanceSidecarConfiguration:
+    env: [{name: A, valu: b}]
+`;
+  assert.deepEqual(
+    validateText(store).map(({ line, severity, text }) => `${line} ${severity} ${text}`),
+    [
+      '6 warning spec.configuration.endpointUrl: unknown field, dropped by the API server; did you mean endpointURL?',
+      '7 warning spec.configuration.retentionPolicy: unknown field, dropped by the API server; it belongs in spec.retentionPolicy',
+      '8 warning spec.configuration.extra: unknown field, dropped by the API server',
+      '12 warning spec.instanceSidecarConfiguration.env[0].valu: unknown field, dropped by the API server; did you mean value?',
+    ],
+  );
+});
+
 test('the documents of all files are beside each other, and what is not among them is no complaint', () => {
   const cluster = (name: string) => `kind: Cluster
 metadata: {name: ${name}}

@@ -7,10 +7,11 @@ import { type Problem, sentenceOf } from '../api/problems.ts';
 import { indexClusters, indexStores } from '../api/rules/neighbours.ts';
 import type { Surroundings } from '../api/rules/surroundings.ts';
 import { childOf } from '../api/schema.ts';
+import { unknownFields } from './unknown-fields.ts';
 
 export type SourceText = { file: string; text: string };
 
-/** `rule` is undefined for text that is no YAML. */
+/** `rule` is undefined for text that is no YAML, and for fields that an ObjectStore does not have. */
 export type Finding = {
   file: string;
   line: number;
@@ -94,16 +95,29 @@ function objectsOf(subjects: readonly Subject[], kind: JudgedKind): unknown[] {
 }
 
 function judge({ kind, object, file, lineOf }: Subject, around: Surroundings): Finding[] {
-  const name = childOf(childOf(object, 'metadata'), 'name');
-  return FIND_PROBLEMS[kind](object, { operation: 'CREATE', around }).map((problem) => ({
-    file,
-    line: lineOf(problem.path),
-    severity: problem.severity,
-    rule: problem.id,
-    kind,
-    name: typeof name === 'string' ? name : undefined,
-    text: sentenceOf(problem),
-  }));
+  const written = childOf(childOf(object, 'metadata'), 'name');
+  const name = typeof written === 'string' ? written : undefined;
+  const unknown = kind === 'ObjectStore' ? unknownFields(object) : [];
+  return [
+    ...FIND_PROBLEMS[kind](object, { operation: 'CREATE', around }).map((problem) => ({
+      file,
+      line: lineOf(problem.path),
+      severity: problem.severity,
+      rule: problem.id,
+      kind,
+      name,
+      text: sentenceOf(problem),
+    })),
+    ...unknown.map((field) => ({
+      file,
+      line: lineOf(field.path),
+      severity: 'warning' as const,
+      rule: undefined,
+      kind,
+      name,
+      text: sentenceOf(field),
+    })),
+  ];
 }
 
 /** A key, an index, or a key in brackets, which may be quoted. */

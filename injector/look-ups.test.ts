@@ -3,39 +3,70 @@ import { test } from 'node:test';
 import type { Change, FeedObject } from './feed.ts';
 import { liveLookUps } from './look-ups.ts';
 
-test('gives the same list until something changes, and none while the copy is not complete', async () => {
-  const clusters = copyOf(['orders']);
-  const { clusters: list } = liveLookUps({ clusters, stores: copyOf([]) });
-  const first = await list();
-  assert.deepEqual(
-    first.map(({ metadata }) => metadata.name),
-    ['orders'],
-  );
-  assert.equal(await list(), first);
-  clusters.add('billing');
-  assert.deepEqual(
-    (await list()).map(({ metadata }) => metadata.name),
-    ['orders', 'billing'],
-  );
-  clusters.live = false;
-  await assert.rejects(list(), /clusters are not all known/);
+type Sample = FeedObject & {
+  metadata: { generation?: number; annotations?: Record<string, string> };
+  status?: string;
+};
+
+test('gives the same list until a spec changes, with the newest status in it', async () => {
+  const copy = copyOf([sample('orders', 1), sample('billing', 1)]);
+  const { clusters } = liveLookUps({ clusters: copy, stores: copyOf([]) });
+  const first = await clusters();
+  assert.deepEqual(namesIn(first), ['orders', 'billing']);
+  copy.put({ ...sample('billing', 1), status: 'healthy' });
+  assert.equal(await clusters(), first);
+  assert.equal((first[1] as Sample | undefined)?.status, 'healthy');
+  for (const changed of [
+    sample('billing', 2),
+    { ...sample('billing', 2), metadata: { ...sample('billing', 2).metadata, annotations: { a: 'b' } } },
+    sample('new', 1),
+  ]) {
+    const before = await clusters();
+    copy.put(changed);
+    assert.notEqual(await clusters(), before, JSON.stringify(changed));
+  }
+  assert.deepEqual(namesIn(await clusters()), ['orders', 'billing', 'new']);
+  copy.remove('orders');
+  assert.deepEqual(namesIn(await clusters()), ['billing', 'new']);
 });
 
-function copyOf(names: string[]) {
-  const objects = names.map((name): FeedObject => ({ metadata: { name } }));
-  const listeners: ((change: Change<FeedObject>) => void)[] = [];
+test('gives none while the copy is not complete', async () => {
+  const copy = copyOf([sample('orders', 1)]);
+  copy.live = false;
+  await assert.rejects(liveLookUps({ clusters: copy, stores: copy }).clusters(), /clusters are not all known/);
+});
+
+function namesIn(list: readonly FeedObject[]): string[] {
+  return list.map(({ metadata }) => metadata.name);
+}
+
+function sample(name: string, generation: number): Sample {
+  return { metadata: { name, namespace: 'shop', generation } };
+}
+
+function copyOf(objects: Sample[]) {
+  const known = new Map(objects.map((object) => [object.metadata.name, object]));
+  const listeners: ((change: Change<Sample>) => void)[] = [];
+  const tell = (change: Change<Sample>): void => {
+    for (const listener of listeners) listener(change);
+  };
   const copy = {
     live: true,
     isLive: () => copy.live,
-    all: () => [...objects],
-    onChange(listener: (change: Change<FeedObject>) => void) {
+    all: () => [...known.values()],
+    onChange(listener: (change: Change<Sample>) => void) {
       listeners.push(listener);
       return () => {};
     },
-    add(name: string) {
-      const object = { metadata: { name } };
-      objects.push(object);
-      for (const listener of listeners) listener({ object, was: undefined, removed: false });
+    put(object: Sample) {
+      const was = known.get(object.metadata.name);
+      known.set(object.metadata.name, object);
+      tell({ object, was, removed: false });
+    },
+    remove(name: string) {
+      const was = known.get(name) ?? assert.fail();
+      known.delete(name);
+      tell({ object: was, was, removed: true });
     },
   };
   return copy;

@@ -45,6 +45,19 @@ test('a store that is gone leaves the Role, and its Secrets with it', async (t) 
   assert.deepEqual(secretsOf(api), ['other-keys']);
 });
 
+test('a store that many Roles grant is read once for all of them', async (t) => {
+  const { api, kube, start } = await prepare(t);
+  const { object } = await api.apply({ ...cluster('bills', ['main']) });
+  await ensureAccess(kube, object as unknown as Cluster, [store('main', { secret: 'main-keys' })], '1.0.0');
+  await start();
+  const asked = api.requests.length;
+  await api.apply(store('main', { secret: 'rotated' }));
+  await until(() => JSON.stringify(api.get('Role', 'bills-barman-cloud')).includes('rotated'));
+  await until(() => secretsOf(api).includes('rotated'));
+  const reads = api.requests.slice(asked).filter((line) => line.endsWith('/objectstores/main'));
+  assert.equal(reads.length, 1);
+});
+
 test('a status that is written changes nothing, and a Role of another store is left alone', async (t) => {
   const { api, start } = await prepare(t);
   await start();
@@ -140,6 +153,7 @@ async function prepare(t: TestContext) {
   assert.equal(roleOf(object as unknown as Cluster, stores, '1.0.0').rules.length, 3);
   return {
     api,
+    kube,
     async start({ port = (same) => same, log = silentLog() }: Overrides = {}) {
       const feed = createFeed(kube.storeInformer(), { plural: 'objectstores', isForbidden, log });
       const following = await feed.start();

@@ -130,10 +130,17 @@ export function startStoreController(deps: ControllerDeps): Running {
 async function keepRolesCurrent({ port, reads, log }: ControllerDeps, { namespace, name }: Work): Promise<void> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     let collided = false;
+    // Most Roles of a namespace grant the same few stores.
+    const known = new Map<string, Promise<ObjectStore | undefined>>();
+    const read = (store: string): Promise<ObjectStore | undefined> => {
+      const found = known.get(store) ?? unlessMissing(reads.objectStore(namespace, store));
+      known.set(store, found);
+      return found;
+    };
     for (const role of await port.labelledRoles(namespace)) {
       const granted = storesOf(role);
       if (!granted.includes(name)) continue;
-      const found = await Promise.all(granted.map((store) => unlessMissing(reads.objectStore(namespace, store))));
+      const found = await Promise.all(granted.map(read));
       const rules = rulesOf(found.filter((store) => store !== undefined));
       if (isDeepStrictEqual(rules, role.rules)) continue;
       if (!(await port.replaceRole({ ...role, rules }))) collided = true;

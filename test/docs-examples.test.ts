@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { validateText } from '../cli/validate.ts';
 
 const ROOT = dirname(import.meta.dirname);
-const pages = ['README.md', ...globSync('docs/*.md', { cwd: ROOT })];
+const pages = ['README.md', ...globSync('docs/**/*.md', { cwd: ROOT })];
 const blocks = pages.flatMap((page) => {
   const text = readFileSync(join(ROOT, page), 'utf8');
   return [...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm)].map(([, block = '']) => ({ page, block }));

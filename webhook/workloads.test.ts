@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { applyPatch } from 'jsonpatch';
@@ -17,13 +17,12 @@ const UID = '7d2c';
 /** The inputs of the injector's golden files: both doors are tested with them. */
 type Golden = { object: Workload; cluster: Cluster; stores: ObjectStore[] };
 
+const GOLDEN_FOLDER = join(import.meta.dirname, '../injector/golden');
 const POD = golden('worked-example');
 const JOB = golden('job-full-recovery');
 
 function golden(name: string): Golden {
-  const { input }: { input: Golden } = JSON.parse(
-    readFileSync(join(import.meta.dirname, '../injector/golden', `${name}.json`), 'utf8'),
-  );
+  const { input }: { input: Golden } = JSON.parse(readFileSync(join(GOLDEN_FOLDER, `${name}.json`), 'utf8'));
   const { metadata, apiVersion = 'postgresql.cnpg.io/v1' } = input.cluster;
   const owner = { apiVersion, kind: 'Cluster', name: metadata.name, uid: UID, controller: true };
   const labels = { 'cnpg.io/cluster': metadata.name, ...input.object.metadata?.labels };
@@ -63,6 +62,20 @@ function depsFor({ cluster, stores }: Golden, overrides: Partial<StoreReads> = {
     ...overrides,
   };
   return { reads, settings, lookUpLimitMs: 60_000 };
+}
+
+for (const file of readdirSync(GOLDEN_FOLDER).filter((name) => name.endsWith('.json'))) {
+  test(`golden ${file}: this door gives what the lifecycle hook gives`, async () => {
+    const input = golden(file.replace(/\.json$/, ''));
+    const stores = new Map(input.stores.map((store) => [store.metadata.name, store]));
+    const expected = inject(input.object, input.cluster, stores, { ...settings, whenPresent: 'keep' });
+    const { verdict, outcome, code } = await injectWorkload(review(input.object), depsFor(input));
+    assert.ok(verdict.allowed);
+    assert.deepEqual([outcome, code], [expected.outcome, expected.code]);
+    const patched = structuredClone(input.object);
+    applyPatch(patched, verdict.patch ?? []);
+    assert.deepEqual(patched, expected.object);
+  });
 }
 
 for (const [title, input] of [

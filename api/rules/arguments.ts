@@ -16,16 +16,16 @@ type ListName = (typeof LISTS)[number];
 
 export function optionAndValueInOne(draft: Draft): Finding[] {
   return itemsOf(draft).flatMap(({ path, item }) => {
-    const match = /^(-[^\s=]*)\s+(.*)$/s.exec(item);
-    if (match === null) return [];
-    const joined = `${match[1]}=${match[2]}`;
+    const [, option, space, value] = /^\s*(-[^\s=]*)(\s*)(.*)$/s.exec(item) ?? [];
+    if (option === undefined || (space === '' && item.startsWith('-'))) return [];
+    const joined = space === '' || value === '' ? `${option}${value}` : `${option}=${value}`;
     return [{ path, found: show(item), advice: `write ${show(joined)} as one item`, offending: item }];
   });
 }
 
 export function bareValues(draft: Draft): Finding[] {
   return itemsOf(draft)
-    .filter(({ item }) => !item.startsWith('-'))
+    .filter(({ item }) => !item.trimStart().startsWith('-'))
     .map(({ path, item }) => ({
       path,
       found: show(item),

@@ -41,7 +41,7 @@ export function pluginNotEnabled(backup: BackupDraft, { around }: Context): Find
   }
   if (cluster.enablesPlugin) return [];
   const advice = `Cluster ${cluster.name} does not enable the plugin; add it to spec.plugins there`;
-  return [{ path: NAME, found: show(PLUGIN_NAME), advice, offending: cluster.name }];
+  return [{ path: NAME, found: show(PLUGIN_NAME), advice, offending: cluster.name, reference: true }];
 }
 
 function warnOnlyUnlessStrict({ strictReferences }: Context['around']): { warnOnly?: true } {
@@ -70,7 +70,7 @@ export function otherStore(backup: BackupDraft, { around }: Context): Finding[] 
   return Object.entries(backup.parameters)
     .filter(([key, value]) => namesStore(key) && value !== used)
     .map(([key, value]) => {
-      const real = used === undefined ? 'the store of the Cluster' : `${show(used)}, the store of the Cluster`;
+      const real = used === undefined ? 'the store of the Cluster' : show(used);
       return { path: parameterPath(key), found: show(value), advice: `a Backup cannot choose; it goes to ${real}` };
     });
 }
@@ -80,14 +80,14 @@ function namesStore(key: string): boolean {
 }
 
 const FIELD_THAT_DOES_IT: Record<string, string> = {
-  compression: 'spec.configuration.data.compression of the ObjectStore does it',
-  encryption: 'spec.configuration.data.encryption of the ObjectStore does it',
-  jobs: 'spec.configuration.data.jobs of the ObjectStore does it',
-  immediatecheckpoint: 'spec.configuration.data.immediateCheckpoint of the ObjectStore does it',
-  tags: 'spec.configuration.tags of the ObjectStore does it',
-  retentionpolicy: 'spec.retentionPolicy of the ObjectStore does it',
-  servername: 'the parameter serverName in spec.plugins of the Cluster does it',
-  target: 'spec.target does it',
+  compression: 'set data.compression of the ObjectStore',
+  encryption: 'set data.encryption of the ObjectStore',
+  jobs: 'set data.jobs of the ObjectStore',
+  immediatecheckpoint: 'set data.immediateCheckpoint of the ObjectStore',
+  tags: 'set tags of the ObjectStore',
+  retentionpolicy: 'set spec.retentionPolicy of the ObjectStore',
+  servername: 'set it in spec.plugins of the Cluster',
+  target: 'set spec.target',
   waitforarchive: 'every backup waits for its WAL',
 };
 
@@ -110,7 +110,7 @@ export function ignoredParameters(backup: BackupDraft, { around }: Context): Fin
     .map(([key]) => ({
       path: parameterPath(key),
       found: 'a value',
-      advice: 'parameters of a Backup are ignored by this plugin; remove it',
+      advice: 'parameters of a Backup are ignored; remove it',
     }));
 }
 
@@ -137,7 +137,7 @@ export function inTreeSchedule(backup: BackupDraft, { around }: Context): Findin
   const cluster = clusterOf(backup, { around });
   if (backup.method !== IN_TREE_METHOD || backup.plugin === PLUGIN_NAME) return [];
   if (cluster === undefined || cluster.hasInTreeStore || !cluster.enablesPlugin) return [];
-  const advice = `will fail, Cluster ${cluster.name} has no in-tree store; write method: plugin and pluginConfiguration`;
+  const advice = `Cluster ${cluster.name} has no in-tree store; write method: plugin`;
   return [{ path: 'spec.method', found: show(backup.method), advice }];
 }
 
@@ -146,7 +146,7 @@ export function fiveFieldSchedule({ schedule }: BackupDraft): Finding[] {
   if (misread === undefined) return [];
   const { timesADay, first, meant } = misread;
   const often = timesADay === 1 ? `at ${first.join()}` : `${timesADay} times a day, at ${first.join(', ')}, …`;
-  const advice = `the first of six fields is seconds: it runs ${often}; did you mean ${show(meant)}?`;
+  const advice = `runs ${often}, as seconds come first; did you mean ${show(meant)}?`;
   return [{ path: 'spec.schedule', found: show(schedule), advice }];
 }
 

@@ -127,7 +127,7 @@ export function sourceWithoutServerName(cluster: ClusterDraft): Finding[] {
     .filter(({ stanza }) => stanza.parameters?.[PARAMETER_OBJECT_STORE] && !stanza.parameters[PARAMETER_SERVER_NAME])
     .map((entry) => {
       const now = show(cluster.metadata.name);
-      const advice = `set it to the server name of the ${sourceName(entry)}; now it is this Cluster's, ${now}`;
+      const advice = `set the server name of the ${sourceName(entry)}; now it is ${now}`;
       return { path: `${entry.path}.parameters.${PARAMETER_SERVER_NAME}`, found: MISSING, advice };
     });
 }
@@ -167,11 +167,15 @@ export function archiverOutside(cluster: ClusterDraft): Finding[] {
     });
 }
 
-/** Says which name of ours was most likely meant by a name that is not ours. */
+/** Whether a name that is not ours was most likely meant to be: other plugins share the end of it, so the start decides. */
 export function pluginMeant(name: string): boolean {
   if (name === PLUGIN_NAME) return false;
-  return COMMON_MISTAKES.has(name.toLowerCase()) || nearest(name, [PLUGIN_NAME]) === PLUGIN_NAME;
+  if (COMMON_MISTAKES.has(name.toLowerCase())) return true;
+  const [start = ''] = name.split('.');
+  return nearest(name, [PLUGIN_NAME]) !== undefined && nearest(start, NAME_STARTS) !== undefined;
 }
+
+const NAME_STARTS = ['barman-cloud', 'plugin-barman-cloud'];
 
 const COMMON_MISTAKES = new Set([
   'barman',

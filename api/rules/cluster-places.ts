@@ -20,7 +20,7 @@ export function missingStores(cluster: ClusterDraft, { around: { stores, complet
   return named.flatMap(({ path, stanza }) => {
     const name = stanza.parameters?.[PARAMETER_OBJECT_STORE];
     if (!name || stores.has(namespace, name)) return [];
-    const advice = `there is no such ObjectStore in ${show(namespace)} yet; the Cluster waits for it`;
+    const advice = `not in namespace ${namespace} yet; the Cluster waits for it`;
     return [
       {
         path: `${path}.parameters.${PARAMETER_OBJECT_STORE}`,
@@ -47,7 +47,7 @@ export function archiveIntoSource(cluster: ClusterDraft, { operation, around }: 
   const skips = cluster.metadata.annotations?.[ANNOTATION_SKIP_EMPTY_ARCHIVE_CHECK] === 'enabled';
   if (operation === 'UPDATE' && skips) return [];
   const advice = skips
-    ? 'the Cluster archives into the place it recovers from; another serverName keeps the two apart'
+    ? 'it recovers from there, too; another serverName keeps the two apart'
     : 'the restored Cluster would write into its own source; use another serverName or store';
   return [
     { ...archiveFinding(cluster, archive, advice), ...(skips || operation === 'UPDATE' ? { warnOnly: true } : {}) },
@@ -75,11 +75,11 @@ export function sharedArchive(cluster: ClusterDraft, { around }: Context): Findi
   const near = others.find(({ namespace }) => namespace === archive.namespace);
   const findings: Finding[] = [];
   if (near !== undefined) {
-    const advice = `Cluster ${near.name} writes there already and WAL would be mixed; use another serverName or store`;
+    const advice = `Cluster ${near.name} writes there, WAL would be mixed; use another serverName or store`;
     findings.push(archiveFinding(cluster, archive, advice));
   }
   if (others.some(({ namespace }) => namespace !== archive.namespace)) {
-    const advice = 'a Cluster of another namespace writes there already and WAL would be mixed; use another serverName';
+    const advice = 'a Cluster of another namespace writes there; use another serverName';
     findings.push({ ...archiveFinding(cluster, archive, advice), warnOnly: true });
   }
   return findings;
@@ -92,7 +92,8 @@ export function inTreeBeside(cluster: ClusterDraft, { around }: Context): Findin
   if (archive === undefined || inTreeStore === undefined) return [];
   if (enabledEntries(cluster).some(({ stanza }) => stanza.isWALArchiver === true)) return [];
   const server = inTreeStore.serverName || cluster.metadata.name;
-  const same = archive.location === locationOf(inTreeStore) && archive.serverName === server;
+  const same =
+    archive.location !== undefined && archive.location === locationOf(inTreeStore) && archive.serverName === server;
   const path = 'spec.backup.barmanObjectStore';
   const found = `it beside the plugin`;
   if (same) {
@@ -107,7 +108,7 @@ export function movedArchive(cluster: ClusterDraft, { old, around }: Context): F
   const now = placesOf(cluster, around).archive;
   const before = old === undefined ? undefined : placesOf(old, around).archive;
   if (now === undefined || before === undefined || isSamePlace(now, before)) return [];
-  const advice = `was ${describe(before)}; earlier backups stay there, so take a new base backup`;
+  const advice = `earlier backups stay at ${describe(before)}; take a new one`;
   return [archiveFinding(cluster, now, advice)];
 }
 

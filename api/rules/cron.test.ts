@@ -14,6 +14,10 @@ for (const [schedule, timesADay, first] of [
   });
 }
 
+test('the Sunday that the operator does not know by 7 is meant as 0', () => {
+  assert.equal(misreadSchedule('0 3 * * 7')?.meant, '0 0 3 * * 0');
+});
+
 for (const schedule of [
   '0 0 2 * * *',
   '@daily',

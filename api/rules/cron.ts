@@ -16,7 +16,7 @@ export function misreadSchedule(schedule: string): { timesADay: number; first: s
   return {
     timesADay: seconds.length * minutes.length * hours.length,
     first: firstTimes(hours, minutes, seconds),
-    meant: `0 ${fields.join(' ')}`,
+    meant: ['0', ...fields.slice(0, 4), fields[4] === '7' ? '0' : fields[4]].join(' '),
   };
 }
 

@@ -88,7 +88,7 @@ export function doubtfulVariables(draft: Draft): Finding[] {
     }
     seen.add(name);
     if (value && CREDENTIALS.has(name)) {
-      const advice = `a secret in plain text; use the credentials of the store, or valueFrom`;
+      const advice = `use credentials or valueFrom`;
       findings.push({ path: `${path}.value`, found: `a literal value of ${name}`, advice });
     }
     return findings;
@@ -102,7 +102,7 @@ export function pathStyleVariable(draft: Draft): Finding[] {
     .map(({ path, variable: { name } }) => ({
       path: `${path}.name`,
       found: show(name),
-      advice: 'not known here; path style is automatic with an endpointURL; remove it',
+      advice: 'not known; path style is automatic; remove it',
     }));
 }
 

@@ -33,7 +33,7 @@ export function tightMemory({ configuration, spec }: Draft): Finding[] {
     {
       path: 'spec.instanceSidecarConfiguration.resources.limits[memory]',
       found: show(limit),
-      advice: `the sidecar may need ${neededMiB}Mi (${why}); raise the limit`,
+      advice: `${neededMiB}Mi may be needed (${why}); raise it`,
     },
   ];
 }

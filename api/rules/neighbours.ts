@@ -18,6 +18,7 @@ export type ClusterFact = {
 };
 
 export type ClusterIndex = {
+  /** Undefined also when several have the name: of files without a namespace, and of patches, nobody knows which is meant. */
   get(namespace: string, name: string): ClusterFact | undefined;
   inNamespace(namespace: string): readonly ClusterFact[];
   /** Clusters, of all namespaces, that archive as a server of that name. */
@@ -26,7 +27,7 @@ export type ClusterIndex = {
 
 export type StoreIndex = {
   has(namespace: string, name: string): boolean;
-  /** Where the store is, in a form that compares; undefined when there is none, or it names no place. */
+  /** Where the store is, in a form that compares; undefined when there is none or several, or it names no place. */
   location(namespace: string, name: string): string | undefined;
 };
 
@@ -41,11 +42,14 @@ export function indexClusters(clusters: readonly unknown[]): ClusterIndex {
   const made = clusterIndexes.get(clusters);
   if (made !== undefined) return made;
   const facts = clusters.map(factOf);
-  const byName = new Map(facts.map((fact) => [`${fact.namespace}/${fact.name}`, fact]));
+  const byName = Map.groupBy(facts, ({ namespace, name }) => `${namespace}/${name}`);
   const byNamespace = Map.groupBy(facts, ({ namespace }) => namespace);
   const byServer = Map.groupBy(facts, ({ parameters }) => parameters.archive?.serverName);
   const index: ClusterIndex = {
-    get: (namespace, name) => byName.get(`${namespace}/${name}`),
+    get(namespace, name) {
+      const [fact, another] = byName.get(`${namespace}/${name}`) ?? [];
+      return another === undefined ? fact : undefined;
+    },
     inNamespace: (namespace) => byNamespace.get(namespace) ?? [],
     archivingAs: (serverName) => byServer.get(serverName) ?? [],
   };
@@ -75,11 +79,14 @@ const storeIndexes = new WeakMap<readonly unknown[], StoreIndex>();
 export function indexStores(stores: readonly unknown[]): StoreIndex {
   const made = storeIndexes.get(stores);
   if (made !== undefined) return made;
+  const byName = Map.groupBy(stores, (store) => {
+    const metadata = childOf(store, 'metadata');
+    return `${childOf(metadata, 'namespace') ?? ''}/${childOf(metadata, 'name')}`;
+  });
   const locations = new Map(
-    stores.map((store) => {
-      const metadata = childOf(store, 'metadata');
+    Array.from(byName, ([name, [store, another]]) => {
       const configuration = childOf(childOf(store, 'spec'), 'configuration');
-      return [`${childOf(metadata, 'namespace') ?? ''}/${childOf(metadata, 'name')}`, locationOf(configuration)];
+      return [name, another === undefined ? locationOf(configuration) : undefined];
     }),
   );
   const index: StoreIndex = {

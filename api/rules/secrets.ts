@@ -15,11 +15,11 @@ export function missingSecrets(draft: Draft, { around }: RuleContext<Draft>): Fi
     const keys = around.secretKeys?.get(name);
     if (keys === undefined) return [];
     if (keys === null) {
-      const advice = 'there is no such Secret (yet); the first use of the store would fail';
+      const advice = 'there is no such Secret (yet)';
       return [{ path: `${path}.name`, found: show(name), advice, offending: name, reference: true }];
     }
     if (keys.includes(key)) return [];
-    const advice = `the Secret ${name} has no such key (yet); the first use of the store would fail`;
+    const advice = `not in the Secret ${name} (yet)`;
     return [{ path: `${path}.key`, found: show(key), advice, offending: [name, key], reference: true }];
   });
 }

@@ -19,9 +19,10 @@ export function showKind(value: unknown): string {
   return show(value);
 }
 
-/** A URL without what may be secret in it: user, password, query and fragment. */
+/** A URL, or what stands in its place, without what may be secret in it: user, password, query, fragment, account key. */
 export function showUrl(url: string): string {
-  return show(url.replace(/\/\/[^/?#]*@/, '//…@').replace(/[?#].*$/s, '?…'));
+  const anonymous = url.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, (_, scheme = '') => `${scheme}…@`);
+  return show(anonymous.replace(/[?#].*$/s, '?…').replace(/(AccountKey|SharedAccessSignature)=.*$/is, '$1=…'));
 }
 
 /** A name that should be one of a Kubernetes object, unless it looks like a credential pasted into the wrong place. */

@@ -13,7 +13,7 @@ const CONFIGURATION = 'spec.configuration';
 export function movedStore(draft: Draft, context: Context): Finding[] {
   const [user] = archivers(draft, context);
   if (user === undefined || !moves(draft, context)) return [];
-  const advice = `Cluster ${user.name} archives here; its backups stay at the old place, so take a new base backup`;
+  const advice = `Cluster ${user.name} archives here; its backups stay behind, take a new one`;
   return [{ ...movedFinding(draft, context), advice }];
 }
 

@@ -1,4 +1,5 @@
 // Certificates in files, as cert-manager and people put them there: read, and checked that they fit together.
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { InvalidInputError, messageOf } from '../errors.ts';
@@ -7,9 +8,19 @@ import type { KeyPair } from './certificates.ts';
 /** Throws InvalidInputError naming the file that cannot be read, is none, or does not fit. */
 export async function readPairFiles(files: KeyPair): Promise<KeyPair> {
   const [cert, key] = await Promise.all([readPem(files.cert), readPem(files.key)]);
-  checkPem(files.cert, () => createSecureContext({ cert }), 'must hold a PEM certificate');
-  checkPem(files.key, () => createSecureContext({ cert, key }), `must hold the private key of ${files.cert}`);
+  checkPair(files, { cert, key });
   return { cert, key };
+}
+
+/** Throws InvalidInputError naming the file whose text is none of a certificate, or no key that fits. */
+export function checkPair(files: KeyPair, { cert, key }: KeyPair): void {
+  checkPem(files.cert, () => new X509Certificate(cert), 'must hold a PEM certificate');
+  const use = (): void => {
+    // Of an empty text, a file caught while it is written, OpenSSL says nothing.
+    if (!key.includes('PRIVATE KEY')) throw new Error('no private key in it');
+    createSecureContext({ cert, key });
+  };
+  checkPem(files.key, use, `must hold the private key of ${files.cert}`);
 }
 
 /** The text of a file; throws InvalidInputError naming it. */

@@ -66,7 +66,7 @@ test('a certificate is made anew for a reason, and never without', async () => {
   assert.equal(reason(await issue(old, request)), 'another authority signs now');
 });
 
-/** All of ours have one name. */
+/** All of one name: only the signature tells them apart. */
 function authorityMade(at: number): Promise<KeyPair> {
   return makeAuthority({ commonName: 'cellar', validMs: PACES.authorityValidMs, at });
 }

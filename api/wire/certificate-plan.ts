@@ -107,7 +107,6 @@ function isAuthority(pair: KeyPair): boolean {
   return certificateOf(pair.cert)?.ca === true && fits(pair);
 }
 
-/** Two authorities of ours have the same name: only the signature tells them apart. */
 function isIssuedBy(certificate: X509Certificate, authority: string): boolean {
   const issuer = certificateOf(authority);
   return issuer !== undefined && certificate.verify(issuer.publicKey);

@@ -3,27 +3,29 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidInputError } from '../errors.ts';
-import { type CertificateSet, followFiles } from './certificate-source.ts';
+import { type CertificateSet, type CertificateSource, followFiles } from './certificate-source.ts';
 import { type KeyPair, makeSelfSigned } from './certificates.ts';
 import { createLog, silentLog } from './log.ts';
 
+const LOOK_MS = 10;
 const first = await pair();
 const second = await pair();
 
 test('changed files are found while the process runs, and told once', async (t) => {
   const { files, write } = await filesOf(t);
-  const source = await followFiles(files, { log: silentLog(), lookMs: 10 });
+  const source = await followFiles(files, { log: silentLog(), lookMs: LOOK_MS });
   t.after(() => source.stop());
   assert.deepEqual(source.current(), {
     plugin: { ...first, client: first.cert },
     client: first.cert,
     webhook: first,
   });
-  const told = nextChange(source);
+  const told = changeTo(second, source);
   await write(second);
-  assert.deepEqual(await told, source.current());
-  assert.deepEqual(source.current().webhook, second);
+  const set = await told;
+  assert.deepEqual(set.client, second.cert);
 });
 
 test('files that do not fit together leave the former in use, and the log says so once', async (t) => {
@@ -36,17 +38,18 @@ test('files that do not fit together leave the former in use, and the log says s
       written.resolve();
     },
   };
-  const source = await followFiles(files, { log: createLog({ level: 'info', destination }), lookMs: 10 });
+  const source = await followFiles(files, { log: createLog({ level: 'info', destination }), lookMs: LOOK_MS });
   t.after(() => source.stop());
   await writeFile(files.webhook.key, second.key);
   await written.promise;
+  await delay(10 * LOOK_MS);
   assert.match(lines.join(''), /certificates stay as they were/);
   assert.doesNotMatch(lines.join(''), /PRIVATE/);
   assert.deepEqual(source.current().webhook, first);
-  const told = nextChange(source);
-  await write(second);
-  assert.deepEqual((await told).webhook, second);
   assert.equal(lines.length, 1);
+  const told = changeTo(second, source);
+  await write(second);
+  await told;
 });
 
 test('a file that is missing or does not fit ends the start, and is named', async (t) => {
@@ -57,8 +60,24 @@ test('a file that is missing or does not fit ends the start, and is named', asyn
   });
 });
 
-function nextChange(source: { onChange(listener: (set: CertificateSet) => void): void }): Promise<CertificateSet> {
-  return new Promise((resolve) => source.onChange(resolve));
+test('an empty file, caught while it is written, is none', async (t) => {
+  for (const half of ['cert', 'key'] as const) {
+    const { files } = await filesOf(t);
+    await writeFile(files.webhook[half], '');
+    await assert.rejects(followFiles(files, { log: silentLog() }), (error) => {
+      return error instanceof InvalidInputError && error.found === files.webhook[half];
+    });
+  }
+});
+
+/** Files are written one after the other: what is told first may be half of it. */
+function changeTo(wanted: KeyPair, source: Pick<CertificateSource, 'onChange'>): Promise<CertificateSet> {
+  return new Promise((resolve) => {
+    source.onChange((set) => {
+      if ([set.webhook, set.plugin].every((pair) => pair?.cert === wanted.cert && pair.key === wanted.key))
+        resolve(set);
+    });
+  });
 }
 
 function pair(): Promise<KeyPair> {

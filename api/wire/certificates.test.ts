@@ -50,6 +50,8 @@ test('an issued certificate is accepted by whoever trusts its authority, and by 
   const { port } = address;
 
   assert.equal(await get(port, authority.cert), 200);
+  assert.equal(await get(port, `${other.cert}${authority.cert}`), 200, 'after another authority of the same name');
+  assert.equal(await get(port, `${authority.cert}${other.cert}`), 200, 'before another authority of the same name');
   await assert.rejects(get(port, other.cert), /certificate/);
 });
 

@@ -51,7 +51,9 @@ export async function issue(authority: KeyPair, request: CertificateRequest): Pr
   const pkcs8 = x509.PemConverter.decodeFirst(authority.key);
   const signingKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-  const extensions = await leafExtensions(request);
+  // Of two authorities of one name OpenSSL tries the first only, unless the certificate says whose key signed it.
+  const issuedBy = await x509.AuthorityKeyIdentifierExtension.create(issuer);
+  const extensions = [...(await leafExtensions(request)), issuedBy];
   return create(request.commonName, request, keys, extensions, { name: issuer.subject, signingKey });
 }
 

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { messageOf } from '../errors.ts';
-import { checkPem, readPem } from './certificate-files.ts';
+import { checkPair, checkPem, readPem } from './certificate-files.ts';
 import { certificatesIn } from './certificate-plan.ts';
 import type { Log } from './log.ts';
 
@@ -120,12 +120,7 @@ export async function readPinnedFiles(files: PinnedFiles): Promise<PinnedMateria
     readPem(files.clientCert),
   ]);
   checkPem(files.clientCert, () => pinned(client), 'must hold the PEM certificate that the operator presents');
-  checkPem(files.serverCert, () => createSecureContext({ cert }), 'must hold a PEM certificate');
-  checkPem(
-    files.serverKey,
-    () => createSecureContext({ cert, key }),
-    `must hold the private key of ${files.serverCert}`,
-  );
+  checkPair({ cert: files.serverCert, key: files.serverKey }, { cert, key });
   return { cert, key, client };
 }
 

@@ -1,27 +1,26 @@
 // What Azure, or something in front of it, answers when all is not well.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { buffer, text } from 'node:stream/consumers';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
+import { startAnsweringAzure } from '../../test/azure/answering-azure.ts';
 import { azureSettings } from '../../test/azure/settings.ts';
 import { failureOf, MARKER } from '../../test/servers/answering-s3.ts';
 import { startAzurite } from '../../test/servers/azurite.ts';
 import { createAzureStorage } from './azure.ts';
 import { AzureError, azureError } from './azure-errors.ts';
-import type { AzureSettings } from './azure-settings.ts';
 
 const FOUND = { etag: '"0x1"', 'last-modified': new Date(0).toUTCString() };
 
 test('a request that is throttled once is repeated, and one that always is says so with its request id', async (t) => {
-  const { storage, requests } = await start(t, (_request, response) => {
+  const { storage, requests } = await startAnsweringAzure(t, (_request, response) => {
     if (requests.length === 1) response.writeHead(503, { 'x-ms-error-code': 'ServerBusy' }).end();
     else response.writeHead(200, { ...FOUND, 'content-length': '7' }).end();
   });
   assert.equal((await storage.head('a'))?.sizeBytes, 7);
   const busy = { 'x-ms-error-code': 'ServerBusy', 'x-ms-request-id': 'id-7' };
-  const always = await start(t, (_request, response) => response.writeHead(503, busy).end());
+  const always = await startAnsweringAzure(t, (_request, response) => response.writeHead(503, busy).end());
   const error = await failureOf(always.storage.head('a'));
   assert.equal(error.failure, 'throttled');
   assert.match(error.message, /^azure GetBlobProperties container\/a: .*ServerBusy.*HTTP 503, request id id-7/);
@@ -36,7 +35,7 @@ test('the time that the store asks to wait is kept', () => {
 });
 
 test('a body that ends early is an error, not a short object', async (t) => {
-  const { storage } = await start(t, (_request, response) => {
+  const { storage } = await startAnsweringAzure(t, (_request, response) => {
     response.writeHead(200, { ...FOUND, 'content-length': '1000' });
     response.write('half');
     setImmediate(() => response.destroy());
@@ -47,7 +46,7 @@ test('a body that ends early is an error, not a short object', async (t) => {
 });
 
 test('an answer to a range that has the whole is a matter of settings', async (t) => {
-  const { storage } = await start(t, (_request, response) =>
+  const { storage } = await startAnsweringAzure(t, (_request, response) =>
     response.writeHead(200, { ...FOUND, 'content-length': '5' }).end('whole'),
   );
   const error = await failureOf(storage.get('a', { offset: 2 }));
@@ -55,8 +54,18 @@ test('an answer to a range that has the whole is a matter of settings', async (t
   assert.match(error.message, /ignored the range/);
 });
 
+test('a 404 that does not say of what is absent only when the container is there', async (t) => {
+  const { storage } = await startAnsweringAzure(t, (request, response) => {
+    const isContainer = request.url?.includes('restype=container') === true;
+    response.writeHead(isContainer ? 200 : 404, FOUND).end();
+  });
+  assert.equal(await storage.head('a'), undefined);
+  const nowhere = await startAnsweringAzure(t, (_request, response) => response.writeHead(404).end());
+  assert.equal((await failureOf(nowhere.storage.head('a'))).failure, 'misconfigured');
+});
+
 test('other bytes than were sent are removed, if they are still the ones of this put', async (t) => {
-  const { storage, requests } = await start(t, async (request, response) => {
+  const { storage, requests } = await startAnsweringAzure(t, async (request, response) => {
     await text(request);
     if (request.method === 'DELETE') response.writeHead(202).end();
     else response.writeHead(201, { ...FOUND, 'content-md5': randomBytes(16).toString('base64') }).end();
@@ -70,7 +79,7 @@ test('other bytes than were sent are removed, if they are still the ones of this
 });
 
 test('neither a signature nor a key is in an error, whatever the store echoes', async (t) => {
-  const { storage } = await start(
+  const { storage } = await startAnsweringAzure(
     t,
     (request, response) => response.writeHead(403, { 'content-type': 'text/plain' }).end(`no: ${request.url}`),
     { credentials: { sas: `sv=2024-11-04&sig=${MARKER}` } },
@@ -87,7 +96,7 @@ test('a store without batches is asked for each object, and that is said once', 
     if (request.method === 'DELETE') response.writeHead(202).end();
     else response.writeHead(400, { 'x-ms-error-code': 'InvalidQueryParameterValue' }).end();
   };
-  const { storage, requests } = await start(t, answer, {}, (note) => notes.push(note));
+  const { storage, requests } = await startAnsweringAzure(t, answer, {}, (note) => notes.push(note));
   for (const _ of [1, 2]) assert.deepEqual(await storage.delete(['a', 'b']), []);
   assert.equal(notes.length, 1);
   assert.match(notes[0] ?? '', /deletes no batches.*one by one/);
@@ -112,27 +121,3 @@ test('of a batch in which one object is leased the others go, and the one is nam
   assert.match(failures[0]?.reason ?? '', /LeaseIdMissing.*a lease/);
   assert.equal(await storage.head('d/one'), undefined);
 });
-
-/** A server that answers as told, and an adapter on it; both are closed when the test ends. */
-async function start(
-  t: TestContext,
-  answer: RequestListener,
-  overrides: Partial<AzureSettings> = {},
-  note?: (text: string) => void,
-) {
-  const requests: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
-    requests.push(request);
-    answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  const door = { endpoint: `http://127.0.0.1:${port}`, account: 'account', key: Buffer.from('key').toString('base64') };
-  const storage = createAzureStorage(azureSettings(door, overrides), note);
-  t.after(() => {
-    storage.close();
-    server.closeAllConnections();
-    server.close();
-  });
-  return { storage, requests };
-}

@@ -5,8 +5,8 @@ import { messageOf, StoreError } from '../../api/errors.ts';
 import { type AzureHttp, type AzureResponse, textOf } from './azure-http.ts';
 import type { AzureIdentity } from './azure-identity.ts';
 
-/** A token, its end, and when to look for the next one; milliseconds since the epoch, as the vendor's clients want it. */
-export type AzureToken = { token: string; expiresOnTimestamp: number; refreshAfterTimestamp: number };
+/** A token and its end, milliseconds since the epoch, as the vendor's clients want it. */
+export type AzureToken = { token: string; expiresOnTimestamp: number };
 
 type Abort = { abortSignal?: AbortSignal };
 
@@ -15,7 +15,7 @@ const RESOURCE = 'https://storage.azure.com/';
 const LIMIT_MS = 30_000;
 const ADVICE = 'check the identity and its federated credential (docs/stores/azure.md)';
 
-/** Gives tokens; the vendor's pipeline keeps one until shortly before its end. */
+/** Gives tokens; the vendor's pipeline keeps one, and looks for the next from two minutes before its end. */
 export class AzureLogin {
   readonly #identity: AzureIdentity;
   readonly #http: AzureHttp;
@@ -67,7 +67,7 @@ export class AzureLogin {
   async #askLibrary(): Promise<AzureToken> {
     this.#library ??= import('@azure/identity').then(({ DefaultAzureCredential }) => new DefaultAzureCredential());
     const { token, expiresOnTimestamp } = await (await this.#library).getToken(`${RESOURCE}.default`);
-    return { token, expiresOnTimestamp, refreshAfterTimestamp: refreshAfter(expiresOnTimestamp) };
+    return { token, expiresOnTimestamp };
   }
 
   async #tokenOf(response: AzureResponse): Promise<AzureToken> {
@@ -78,15 +78,8 @@ export class AzureLogin {
     if (typeof token !== 'string' || token === '' || !(lifetimeMs > 0)) {
       throw new Error('the answer holds no access token');
     }
-    const expiresOnTimestamp = Date.now() + lifetimeMs;
-    return { token, expiresOnTimestamp, refreshAfterTimestamp: refreshAfter(expiresOnTimestamp) };
+    return { token, expiresOnTimestamp: Date.now() + lifetimeMs };
   }
-}
-
-/** From half of the life that is left on, but no later than ten minutes before the end. */
-function refreshAfter(expiresOnTimestamp: number): number {
-  const now = Date.now();
-  return Math.min(now + (expiresOnTimestamp - now) / 2, Math.max(now, expiresOnTimestamp - 600_000));
 }
 
 function refusal(status: number, body: string, identity: AzureIdentity): StoreError {

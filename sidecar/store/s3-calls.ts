@@ -1,5 +1,5 @@
 // How every request to S3 is made: one place for the client, the bucket, aborting and the translation of errors.
-import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3';
+import { HeadBucketCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
 import { StoreError } from '../../api/errors.ts';
 import { createS3Client, secretsOf } from './s3-client.ts';
 import { factsOf, toStoreError } from './s3-errors.ts';
@@ -63,11 +63,24 @@ export class S3Calls {
       );
     } catch (error) {
       const { status, requestId } = factsOf(error);
-      if (status === 404) throw this.#bucketMissing(requestId);
+      if (status === 404) throw (await this.#refusalOf(signal)) ?? this.#bucketMissing(requestId);
       // A bucket that may not be looked at is a bucket that is there.
       if (status !== 403) throw this.failure('HeadBucket', '', signal, error);
     }
     this.#bucketSeenAt = performance.now();
+  }
+
+  /** A HEAD has no reason: VersityGW answers 404 to keys that it does not know, which only an answer with a body shows. */
+  async #refusalOf(signal: AbortSignal | undefined): Promise<StoreError | undefined> {
+    const request = new ListObjectsV2Command({ Bucket: this.bucket, MaxKeys: 1 });
+    const answer = this.send('ListObjectsV2', '', signal, (client, send) => client.send(request, send));
+    return answer.then(
+      () => undefined,
+      (error: unknown) => {
+        if (signal?.aborted) throw error;
+        return error instanceof StoreError && error.failure === 'refused' && error.status === 404 ? error : undefined;
+      },
+    );
   }
 
   #bucketMissing(requestId: string | undefined): StoreError {

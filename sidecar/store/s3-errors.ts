@@ -76,7 +76,8 @@ const BY_CODE: [codes: RegExp, verdict: Verdict][] = [
   [/^NoSuchBucket$/, misconfigured('the bucket does not exist: check destinationPath, or create the bucket')],
   [/^(PreconditionFailed|ConditionalRequestConflict)$/, { failure: 'conflict' }],
   [
-    /^(InvalidAccessKeyId|InvalidClientTokenId)$/,
+    // VersityGW answers the last one, with a 404.
+    /^(InvalidAccessKeyId|InvalidClientTokenId|XAdminUserNotFound)$/,
     refused('the store does not know the access key id: check the Secret'),
   ],
   [/^SignatureDoesNotMatch$/, refused('the secret access key is wrong, or a proxy changes requests: check the Secret')],

@@ -99,6 +99,20 @@ test('a bucket of another region is told with its region, and a clock that is wr
   assert.match(skewed.message, /clocks of this node and of the store differ/);
 });
 
+test('keys that a store does not know are that, also where it answers 404 as if the bucket were missing', async (t) => {
+  const { storage } = await startAnswering(t, (request, response) => {
+    response.writeHead(404);
+    response.end(
+      request.method === 'HEAD' ? '' : '<Error><Code>XAdminUserNotFound</Code><Message>No user</Message></Error>',
+    );
+  });
+  for (const attempt of [() => storage.head('k'), () => storage.get('k'), () => storage.put('k', PART)]) {
+    const error = await failureOf(attempt());
+    assert.equal(error.failure, 'refused', error.message);
+    assert.match(error.message, /XAdminUserNotFound.*does not know the access key id/);
+  }
+});
+
 test('a proxy is used, but not for what NO_PROXY names', async (t) => {
   const { storage, requests, endpoint } = await startNoted(t, (_request, response) => response.writeHead(404).end());
   const proxies = { HTTP_PROXY: endpoint };

@@ -61,3 +61,10 @@ test("adds an endpointCA to the system's CAs", () => {
 test('leaves the credentials to the chain of the provider for a role', () => {
   assert.equal(resolveS3Settings(CONFIGURATION, undefined, {}, undefined).credentials, 'chain');
 });
+
+test('takes the proxies that the environment names, and nothing else of it', () => {
+  const env = { HTTPS_PROXY: 'http://proxy:3128', NO_PROXY: '.svc', HOME: '/root', http_proxy: '' };
+  const configuration = { destinationPath: 's3://b/' };
+  const { proxies } = resolveS3Settings(configuration, undefined, env, undefined);
+  assert.deepEqual(proxies, { HTTPS_PROXY: 'http://proxy:3128', NO_PROXY: '.svc' });
+});

@@ -127,7 +127,7 @@ class S3Storage implements ObjectStorage {
   async #isAbsent(error: unknown, signal: AbortSignal | undefined): Promise<boolean> {
     if (!(error instanceof S3Error)) return false;
     if (error.code === 'NoSuchKey') return true;
-    if (error.status !== 404 || error.code === 'NoSuchBucket') return false;
+    if (error.status !== 404 || error.code === 'NoSuchBucket' || error.failure === 'refused') return false;
     await this.#calls.confirmBucket(signal);
     return true;
   }

@@ -17,7 +17,7 @@ import { instancePod } from '../operator-objects.ts';
 import { type BigCluster, fillCluster } from './hooks-cluster.ts';
 import { measureInstance } from './hooks-instance.ts';
 import type { HooksOptions } from './hooks-options.ts';
-import { peakMiB, residentMiB } from './process-figures.ts';
+import { cpuSeconds, peakMiB, residentMiB } from './process-figures.ts';
 import { quantile } from './quantile.ts';
 import type { Report } from './report.ts';
 
@@ -38,7 +38,7 @@ export async function benchHooks(options: HooksOptions, report: Report, cleanup:
 
   const operator = await startOperatorProcess({ kubeApi });
   cleanup.add(() => operator.stop());
-  await quiet(kubeApi.requests);
+  await controllerIsDone(kubeApi.requests, stores);
   const [plugin] = discover(operator.deployed, OPERATOR_NAMESPACE).plugins.values();
   if (plugin === undefined) throw new Error('the operator process was not discovered');
   const pool = createPool(plugin, () => operator.address);
@@ -48,7 +48,10 @@ export async function benchHooks(options: HooksOptions, report: Report, cleanup:
 
   report.say(`calls      ${callsPerSecond} a second for ${seconds} s over ${CONNECTIONS} connections, TLS 1.3\n`);
   const written = kubeApi.requests.length;
+  const cpuBefore = cpuSeconds(operator.pid);
   const { hookMs, preMs } = await callSteadily(connections, filled, options);
+  // The first second's calls were made too.
+  const cpuMs = ((cpuSeconds(operator.pid) - cpuBefore) * 1000) / (callsPerSecond * (seconds + 1));
   refuseWrites(kubeApi.requests.slice(written));
   for (const [name, times] of [
     ['LifecycleHook', hookMs],
@@ -63,18 +66,17 @@ export async function benchHooks(options: HooksOptions, report: Report, cleanup:
     unit: 'MiB',
     goal: GOAL_OPERATOR_MIB,
   });
+  report.add({ name: 'operator process, CPU for a call', value: cpuMs, unit: 'ms' });
   report.add({ name: 'operator process, peak', value: peakMiB(operator.pid), unit: 'MiB' });
 
   await measureInstance(options, report, kubeApi, cleanup);
 }
 
-/** The controller looks at every store once after the start: it is done when nobody asks any more. */
-async function quiet(requests: readonly string[]): Promise<void> {
-  const asked = () => requests.filter((line) => !isLease(line)).length;
-  for (let before = -1; before !== asked(); ) {
-    before = asked();
-    await delay(1500);
-  }
+/** After the start the controller lists the Roles around every store, once: until then it is at work. */
+async function controllerIsDone(requests: readonly string[], stores: number): Promise<void> {
+  const listed = () => requests.filter((line) => line.includes('/roles?')).length;
+  while (listed() < stores) await delay(500);
+  await delay(1000);
 }
 
 /** Calls at fixed times, whether or not those before have been answered; every other one is a Pre. */

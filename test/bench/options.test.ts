@@ -27,6 +27,16 @@ test('what is not known is named, and what is', () => {
   assert.throws(() => readWalOptions(['--only', 'two']), /--only: found two: use some of one,backlog/);
 });
 
+test('another provider is measured beside S3, with the parts that take none of what only S3 has', () => {
+  assert.deepEqual(readWalOptions([]).store, 's3');
+  const { store, parts } = readWalOptions(['--store', 'azure']);
+  assert.deepEqual([store, [...parts]], ['azure', ['one', 'memory', 'adapter']]);
+  const refused = (args: string[], message: RegExp) => assert.throws(() => readWalOptions(args), message);
+  refused(['--store', 'gs'], /--store: found gs: use some of s3,azure,gcs/);
+  refused(['--store', 'azure,gcs'], /--store: found azure,gcs: use one of/);
+  refused(['--store', 'gcs', '--only', 'cache'], /--only: found cache: use some of one,memory,adapter/);
+});
+
 test('a level is said to the product only when it was asked for, and always to the floor', () => {
   assert.deepEqual(dataPacking('gzip', undefined), { label: 'gzip 1', level: 1, args: [] });
   assert.deepEqual(dataPacking('gzip', 3), { label: 'gzip 3', level: 3, args: ['--compression-level=3'] });

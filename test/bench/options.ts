@@ -5,8 +5,12 @@ import { parseArgs } from 'node:util';
 import { DEFAULT_SEGMENT_SIZE_BYTES } from '../../api/wal-name.ts';
 import { BENCH_MAJOR } from './postgres-major.ts';
 
-export const PARTS = ['one', 'backlog', 'effort', 'memory', 'cache'] as const;
+export const PARTS = ['one', 'backlog', 'effort', 'memory', 'cache', 'adapter'] as const;
 export type Part = (typeof PARTS)[number];
+/** Of another provider's store, beside S3 in the same run; the other parts are measured with S3. */
+const PARTS_BESIDE_S3 = ['one', 'memory', 'adapter'] as const satisfies readonly Part[];
+export const STORE_NAMES = ['s3', 'azure', 'gcs'] as const;
+export type StoreName = (typeof STORE_NAMES)[number];
 export const CODEC_NAMES = ['gzip', 'lz4', 'zstd', 'none', 'bzip2'] as const;
 export type CodecName = (typeof CODEC_NAMES)[number];
 
@@ -21,6 +25,7 @@ export type SharedOptions = {
 };
 
 export type WalOptions = SharedOptions & {
+  store: StoreName;
   /** Segments of a long run. */
   count: number;
   /** Repeats of a single call. */
@@ -54,6 +59,8 @@ export const WAL_USAGE = `npm run bench -- wal [FLAGS]
   --count N        segments of a long run (200)
   --only LIST      parts, of ${PARTS.join(',')} (all)
   --codecs LIST    of ${CODEC_NAMES.join(',')} (all)
+  --store NAME     ${STORE_NAMES.join(', ')} (s3): Azurite (npm) or fake-gcs-server (CELLAR_FAKE_GCS or the PATH) beside the S3 server,
+                   with the parts ${PARTS_BESIDE_S3.join(',')}
   --segments DIR   where segments are kept from run to run (below the folder for temporary files)
 ${SHARED_USAGE}`;
 
@@ -66,19 +73,23 @@ export function readWalOptions(args: readonly string[]): WalOptions {
       only: { type: 'string' },
       codecs: { type: 'string' },
       segments: { type: 'string' },
+      store: { type: 'string', default: 's3' },
       ...SHARED_FLAGS,
     },
   });
   const { smoke } = values;
+  const [store = 's3', ...more] = readList('--store', values.store, STORE_NAMES);
+  if (more.length > 0) throw new Error(`--store: found ${values.store}: use one of ${STORE_NAMES.join(',')}`);
   const segmentSizeBytes = smoke ? 1024 * 1024 : DEFAULT_SEGMENT_SIZE_BYTES;
   return {
     ...readShared(values),
+    store,
     count: readCount('--count', values.count, smoke ? 3 : 200),
     repeats: smoke ? 1 : 15,
     segmentSizeBytes,
     poolSize: smoke ? 4 : 48,
     segmentsFolder: resolve(values.segments ?? defaultSegmentsFolder(segmentSizeBytes)),
-    parts: new Set(readList('--only', values.only, PARTS)),
+    parts: new Set(readList('--only', values.only, store === 's3' ? PARTS : PARTS_BESIDE_S3)),
     codecs: readList('--codecs', values.codecs, CODEC_NAMES),
   };
 }

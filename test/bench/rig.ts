@@ -2,7 +2,7 @@
 // server, and an ObjectStore for each way of packing.
 import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Cluster, Pod } from '../../api/kube.ts';
+import type { Cluster, EnvVar, Pod } from '../../api/kube.ts';
 import {
   PARAMETER_OBJECT_STORE,
   PARAMETER_SERVER_NAME,
@@ -22,6 +22,7 @@ import { type Account, makeShortFolder, unprivilegedAccount } from '../unprivile
 import { NAMESPACE, objectStoreFor, secretOf } from './kube-objects.ts';
 import { PACKINGS } from './packings.ts';
 import { BENCH_MAJOR } from './postgres-major.ts';
+import { movedTo, type ProviderPlace } from './provider-place.ts';
 import type { BenchStore } from './store.ts';
 
 /** Where in the bucket, and how packed. */
@@ -61,11 +62,13 @@ const PGDATA = '/var/lib/postgresql/data/pgdata';
 /** Prepares everything but the sidecar. */
 export async function startRig(options: {
   store: BenchStore;
+  /** A store of another provider, which every ObjectStore is there for too, under the name that `nameAt` tells. */
+  other?: ProviderPlace;
   controlFile: string;
   profileFolder: string | undefined;
   cleanup: Cleanup;
 }): Promise<Rig> {
-  const { store, cleanup, profileFolder } = options;
+  const { store, other, cleanup, profileFolder } = options;
   const account = unprivilegedAccount();
   const folder = await makeShortFolder('cellar-bench-');
   cleanup.add(() => rm(folder, { recursive: true, force: true }));
@@ -79,7 +82,8 @@ export async function startRig(options: {
   const kubeApi = await startKubeApi({ namespace: NAMESPACE });
   cleanup.add(() => kubeApi.stop());
   await kubeApi.apply(secretOf(store));
-  const stores = objectStores(store, profileFolder);
+  if (other !== undefined) await kubeApi.apply(other.secret);
+  const stores = objectStores(store, other, profileFolder);
   for (const objectStore of stores) await kubeApi.apply({ ...objectStore });
 
   const kubelet = createKubelet({ folder, logFolder, account, kubeApi });
@@ -140,14 +144,27 @@ function documentFor(place: Place): Buffer {
   return Buffer.from(JSON.stringify(clusterFor(place)));
 }
 
-function objectStores(store: BenchStore, profileFolder: string | undefined): ObjectStore[] {
+function objectStores(
+  store: BenchStore,
+  other: ProviderPlace | undefined,
+  profileFolder: string | undefined,
+): ObjectStore[] {
   const build = (name: string, wal: NonNullable<ObjectStore['spec']['configuration']['wal']>) =>
-    objectStoreFor(store, name, { wal }, profileFolder);
-  return [
+    withEnvironment(objectStoreFor(store, name, { wal }, profileFolder), other?.env ?? []);
+  const all = [
     ...Object.values(PACKINGS).flatMap(({ codec, wal }) => [
       build(storeName(codec, 'single'), wal),
       build(storeName(codec, 'ahead'), { ...wal, maxParallel: MAX_PARALLEL }),
     ]),
     build(EFFORT_STORE, { compression: 'gzip', maxParallel: MAX_PARALLEL }),
   ];
+  return other === undefined ? all : [...all, ...all.map((objectStore) => movedTo(other, objectStore))];
+}
+
+/** The sidecar has one environment, whichever of its stores it talks to. */
+function withEnvironment(objectStore: ObjectStore, added: EnvVar[]): ObjectStore {
+  if (added.length === 0) return objectStore;
+  const { instanceSidecarConfiguration: sidecar } = objectStore.spec;
+  const env = [...(sidecar?.env ?? []), ...added];
+  return { ...objectStore, spec: { ...objectStore.spec, instanceSidecarConfiguration: { ...sidecar, env } } };
 }

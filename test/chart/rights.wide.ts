@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { useApiServer } from '../cluster/api-server.ts';
 import { startChild, until } from '../cluster/child.ts';
 import { runAsync } from './helm.ts';
@@ -42,6 +42,7 @@ test('the process becomes ready, makes its certificates, and is forbidden nothin
       CELLAR_SERVICE_ACCOUNT_FOLDER: await api.mountAccount(NAMESPACE, ACCOUNT),
     },
   });
+  after(() => child.stop());
   await until('the process to be ready', () => isReady(health), { limitMs: 60_000, children: [child] });
   for (const name of ['cellar-ca', 'cellar-webhook-tls', 'barman-cloud-server-tls', 'barman-cloud-client-tls']) {
     assert.ok(await kubectl.get('secret', NAMESPACE, name), name);
@@ -93,7 +94,15 @@ test('what it may is what it asks for, also later on', async () => {
   for (const kind of ['objectstores', 'clusters', 'backups', 'scheduledbackups', 'roles', 'rolebindings', 'secrets']) {
     for (const verb of ['get', 'list', 'watch']) assert.equal(await mayI('shop', verb, kind), 'yes', `${verb} ${kind}`);
   }
-  for (const question of ['create roles', 'update roles', 'create rolebindings', 'patch clusters', 'create events', 'patch events', 'get namespaces']) {
+  for (const question of [
+    'create roles',
+    'update roles',
+    'create rolebindings',
+    'patch clusters',
+    'create events',
+    'patch events',
+    'get namespaces',
+  ]) {
     assert.equal(await mayI('shop', ...question.split(' ')), 'yes', question);
   }
   for (const name of ['cellar-ca', 'cellar-webhook-tls', 'barman-cloud-server-tls', 'barman-cloud-client-tls']) {

@@ -106,7 +106,11 @@ function linkPrograms(): string {
 function ourLeavings(): object[] {
   const secret = (name: string) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: NAMESPACE } });
   const metadata = { name: '822e3f5c.cnpg.io', namespace: NAMESPACE };
-  return [secret('cellar-ca'), secret('cellar-webhook-tls'), { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata }];
+  return [
+    secret('cellar-ca'),
+    secret('cellar-webhook-tls'),
+    { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata },
+  ];
 }
 
 async function goPluginObjects(): Promise<string[]> {

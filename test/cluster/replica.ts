@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { after } from 'node:test';
 import { type KeyPair, makeSelfSigned } from '../../api/wire/certificates.ts';
 import { connectOperator, type OperatorDouble } from '../operator-double.ts';
 import type { LocalProcess } from '../process.ts';
@@ -44,7 +45,7 @@ export async function makeDoorTls(folder: string): Promise<DoorTls> {
   return { server, client, flags: [...flags, `--webhook-${cert}`, `--webhook-${key}`] };
 }
 
-/** Starts one; it serves when this resolves. `mount` is the folder of its account, from `mountAccount`. */
+/** Starts one, for the calling test or for all of the file; it serves when this resolves. `mount` is the folder of its account, from `mountAccount`. */
 export async function startReplica(
   api: ApiServer,
   options: { name: string; mount: string; tls: DoorTls; flags?: readonly string[] },
@@ -62,6 +63,7 @@ export async function startReplica(
       CELLAR_SERVICE_ACCOUNT_FOLDER: options.mount,
     },
   });
+  after(() => child.stop('SIGKILL'));
   const lines = (): Line[] =>
     readFileSync(logFile, 'utf8')
       .split('\n')

@@ -61,6 +61,8 @@ export async function startOperatorProcess(options: {
   const env = {
     PATH: process.env.PATH ?? '',
     SIDECAR_IMAGE,
+    // As the image's own ENV.
+    MALLOC_ARENA_MAX: '2',
     // The image has JavaScript; here the compiler of TypeScript would count as the process's memory.
     NODE_COMPILE_CACHE: join(tmpdir(), 'cellar-compile-cache'),
     KUBERNETES_SERVICE_HOST: options.kubeApi.host,

@@ -1,17 +1,19 @@
 // A real S3 server on loopback for tests: s3rver on a free port, its data in a temporary folder. It knows no conditional
 // put (it ignores the headers), no listing of multipart uploads, and any metadata but few checks.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { IncomingMessage, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 type S3rver = {
   httpServer: Server;
   store: {
     putBucket(name: string): Promise<unknown>;
     listObjects(bucket: string, options: { maxKeys?: number }): Promise<unknown>;
-    putObject(object: { content: unknown }): Promise<unknown>;
+    putObject(object: { bucket: string; key: string; content: unknown }): Promise<{ size: number }>;
+    getResourcePath(bucket: string, key: string, kind: 'object'): string;
   };
   run(): Promise<{ address: string; port: number }>;
   close(): Promise<void>;
@@ -52,7 +54,11 @@ export async function startS3({ pageSize = 1000, parent = tmpdir() } = {}): Prom
   server.store.putObject = async (object) => {
     // s3rver would store what has arrived of a body that is cut off; S3 stores whole objects only.
     if (object.content instanceof IncomingMessage) object.content = await readWhole(object.content);
-    return put(object);
+    const stored = await put(object);
+    // It answers when the bytes are on their way to the file.
+    const file = server.store.getResourcePath(object.bucket, object.key, 'object');
+    while ((await stat(file).catch(() => undefined))?.size !== stored.size) await setTimeout(1);
+    return stored;
   };
   const { port } = await server.run();
   return {
