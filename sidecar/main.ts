@@ -164,7 +164,15 @@ function compose(kind: SidecarKind, settings: SidecarSettings, env: Environment,
     'Requests to object stores, by operation and by how they ended.',
     ['operation', 'status'],
   );
-  const opened = createArchives({ namespace, kube, env, certificatesFolder, log });
+  const expiry = registry.gauge(
+    'cellar_store_credentials_expire_timestamp_seconds',
+    'When the credentials of an ObjectStore end, Unix time; absent where they do not tell.',
+    ['object_store'],
+  );
+  const onExpiry = (objectStore: string, at: Date | undefined): void => {
+    if (at !== undefined) expiry.set(at.getTime() / 1000, [objectStore]);
+  };
+  const opened = createArchives({ namespace, kube, env, certificatesFolder, log, onExpiry });
   const archives = countedArchives(opened, (operation, status) => requests.add([operation, status]));
   const events = createEvents({ kube, namespace, podName, log });
   const metrics = createWalMetrics(registry);
