@@ -40,11 +40,12 @@ const LONGEST_RETRY_MS = 300_000;
 /** How often somebody else may write a Role faster than we. */
 const ATTEMPTS = 5;
 
-type Work = { namespace: string; name: string; reshaped: boolean; failures: number };
+/** The changed stores of a namespace; true: their Clusters' Pods change with them. */
+type Work = { namespace: string; stores: Map<string, boolean>; failures: number };
 
 /**
- * Follows changes from now on, beginning with every store that is known. One store at a time; work that fails is repeated
- * with growing pauses, and a newer change of the same store takes its place.
+ * Follows changes from now on, beginning with every store that is known. One namespace at a time, because its Roles are listed
+ * at once; work that fails is repeated with growing pauses, together with what has changed meanwhile.
  */
 export function startStoreController(deps: ControllerDeps): Running {
   const { stores, log, retryMs = RETRY_MS } = deps;
@@ -54,11 +55,11 @@ export function startStoreController(deps: ControllerDeps): Running {
   let running: Promise<void> | undefined;
   const timers = new Set<NodeJS.Timeout>();
 
-  const enqueue = (work: Work): void => {
+  const enqueue = ({ namespace, stores: changed, failures }: Work): void => {
     if (stop.signal.aborted) return;
-    const key = `${work.namespace}/${work.name}`;
-    const before = waiting.get(key);
-    waiting.set(key, { ...work, reshaped: work.reshaped || before?.reshaped === true });
+    const work = waiting.get(namespace) ?? { namespace, stores: new Map(), failures };
+    for (const [name, reshaped] of changed) work.stores.set(name, reshaped || work.stores.get(name) === true);
+    waiting.set(namespace, work);
     running ??= drain();
   };
 
@@ -68,12 +69,12 @@ export function startStoreController(deps: ControllerDeps): Running {
       waiting.delete(key);
       try {
         await keepRolesCurrent(deps, work);
-        if (work.reshaped && mayAnnotate) await nudgeClusters(work);
+        if (mayAnnotate) await nudgeClusters(work);
       } catch (error) {
-        const { namespace, name } = work;
+        const names = [...work.stores.keys()];
         log.warn(
-          { namespace, store: name, error: messageOf(error) },
-          'a changed ObjectStore could not be followed yet',
+          { namespace: work.namespace, stores: names, error: messageOf(error) },
+          'changed ObjectStores could not be followed yet',
         );
         const pauseMs = Math.min(LONGEST_RETRY_MS, retryMs * 2 ** work.failures);
         const timer = setTimeout(() => {
@@ -98,12 +99,14 @@ export function startStoreController(deps: ControllerDeps): Running {
     }
   }
 
-  async function touchClusters({ namespace, name }: Work): Promise<void> {
-    const value = digestOf(stores.get(namespace, name));
+  async function touchClusters({ namespace, stores: changed }: Work): Promise<void> {
+    const reshaped = [...changed].flatMap(([name, isReshaped]) => (isReshaped ? [name] : []));
+    if (reshaped.length === 0) return;
     for (const cluster of await deps.port.clusters(namespace)) {
-      if (!usesStore(cluster, name)) continue;
-      await deps.port.annotate(cluster, { [ANNOTATION_SIDECAR_SETTINGS]: value });
-      log.info({ namespace, cluster: cluster.metadata.name, store: name }, 'asked for the reconciliation of a Cluster');
+      const store = reshaped.find((name) => usesStore(cluster, name));
+      if (store === undefined) continue;
+      await deps.port.annotate(cluster, { [ANNOTATION_SIDECAR_SETTINGS]: digestOf(stores.get(namespace, store)) });
+      log.info({ namespace, cluster: cluster.metadata.name, store }, 'asked for the reconciliation of a Cluster');
     }
   }
 
@@ -111,10 +114,10 @@ export function startStoreController(deps: ControllerDeps): Running {
     if (!removed && was !== undefined && was.metadata.generation === object.metadata.generation) return;
     const { namespace = '', name } = object.metadata;
     const reshaped = !removed && was !== undefined && digestOf(was) !== digestOf(object);
-    enqueue({ namespace, name, reshaped, failures: 0 });
+    enqueue({ namespace, stores: new Map([[name, reshaped]]), failures: 0 });
   });
   for (const { metadata } of stores.all()) {
-    enqueue({ namespace: metadata.namespace ?? '', name: metadata.name, reshaped: false, failures: 0 });
+    enqueue({ namespace: metadata.namespace ?? '', stores: new Map([[metadata.name, false]]), failures: 0 });
   }
   return {
     async stop() {
@@ -127,7 +130,7 @@ export function startStoreController(deps: ControllerDeps): Running {
 }
 
 /** Rules only: labels, owner and everything else of a Role are the Pre hook's. */
-async function keepRolesCurrent({ port, reads, log }: ControllerDeps, { namespace, name }: Work): Promise<void> {
+async function keepRolesCurrent({ port, reads, log }: ControllerDeps, { namespace, stores }: Work): Promise<void> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     let collided = false;
     // Most Roles of a namespace grant the same few stores.
@@ -139,12 +142,13 @@ async function keepRolesCurrent({ port, reads, log }: ControllerDeps, { namespac
     };
     for (const role of await port.labelledRoles(namespace)) {
       const granted = storesOf(role);
-      if (!granted.includes(name)) continue;
+      const store = granted.find((name) => stores.has(name));
+      if (store === undefined) continue;
       const found = await Promise.all(granted.map(read));
-      const rules = rulesOf(found.filter((store) => store !== undefined));
+      const rules = rulesOf(found.filter((one) => one !== undefined));
       if (isDeepStrictEqual(rules, role.rules)) continue;
       if (!(await port.replaceRole({ ...role, rules }))) collided = true;
-      else log.info({ namespace, role: role.metadata.name, store: name }, 'the Role follows the changed ObjectStore');
+      else log.info({ namespace, role: role.metadata.name, store }, 'the Role follows the changed ObjectStore');
     }
     if (!collided) return;
   }
