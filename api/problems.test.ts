@@ -283,10 +283,22 @@ const CASES: [title: string, subject: unknown, told: string[]][] = [
     ],
   ],
   [
-    'option and value as two items',
-    store({ wal: { restoreAdditionalCommandArgs: ['--max-bandwidth', '60'] } }),
+    'options that their tool does not take, the first of each list',
+    store({
+      data: { additionalCommandArgs: ['-vv', '--min-chunk-sise=5MB', '--bogus'] },
+      wal: { archiveAdditionalCommandArgs: ['--read-timeout=soon'], restoreAdditionalCommandArgs: ['--version'] },
+    }),
     [
-      `B18 warning ${C}.wal.restoreAdditionalCommandArgs[1]: found "60": a repeated bare value is dropped; use the --option=value form`,
+      `B17 warning ${C}.data.additionalCommandArgs[1]: found "--min-chunk-sise=5MB": this option is not known: remove it, or write --option=value`,
+      `B17 warning ${C}.wal.archiveAdditionalCommandArgs[0]: found "soon": write a whole number from 1 on`,
+      `B17 warning ${C}.wal.restoreAdditionalCommandArgs[0]: found "--version": remove it: with it the tool does nothing`,
+    ],
+  ],
+  [
+    'option and value as two items',
+    store({ data: { additionalCommandArgs: ['--max-bandwidth', '60'] } }),
+    [
+      `B18 warning ${C}.data.additionalCommandArgs[1]: found "60": a repeated bare value is dropped; use the --option=value form`,
     ],
   ],
   [
@@ -450,6 +462,12 @@ test('tells everything at once, sorted by path', () => {
     problems.map(({ id, path }) => `${id} ${path}`),
     [`C1 ${C}.endpointURL`, `B3 ${C}.s3Credentials`, `A3 ${C}.wal.compression`, 'A5 spec.retentionPolicy'],
   );
+});
+
+test('a log level that nobody has written does not change with the block around it', () => {
+  const completed = sidecar({ logLevel: 'info', resources: { limits: { memory: '1Gi' } } });
+  assert.deepEqual(told(findProblems(completed, { operation: 'UPDATE', old: store() })), []);
+  assert.deepEqual(told(findProblems(store(), { operation: 'UPDATE', old: completed })), []);
 });
 
 test('warns of a changed log level or argument, because nothing restarts', () => {

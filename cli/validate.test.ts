@@ -46,6 +46,54 @@ spec:
   assert.deepEqual(lines, ['error 11', 'error 10', 'error 14', 'warning 23']);
 });
 
+test('YAML is read as kubectl reads it: yes and on are flags, << merges, times are text', () => {
+  const texts = `apiVersion: postgresql.cnpg.io/v1
+kind: Cluster
+metadata: {name: pg}
+spec:
+  bootstrap: {recovery: {source: old, recoveryTarget: {targetTime: 2026-11-25 07:00:00+01}}}
+  plugins:
+  - name: barman-cloud.cloudnative-pg.io
+    isWALArchiver: yes
+    parameters: &store {barmanObjectName: minio-store}
+  externalClusters:
+  - name: old
+    plugin: {name: barman-cloud.cloudnative-pg.io, parameters: {<<: *store, serverName: old}}
+---
+apiVersion: barmancloud.cnpg.io/v1
+kind: ObjectStore
+metadata: {name: minio-store}
+spec:
+  retentionPolicy: 30d
+  configuration: {destinationPath: s3://backups/, s3Credentials: {inheritFromIAMRole: on}}
+`;
+  assert.deepEqual(validateText(texts), []);
+});
+
+test('a value that is not filled in yet is no error', () => {
+  const text = `apiVersion: barmancloud.cnpg.io/v1
+kind: ObjectStore
+metadata: {name: minio-store}
+spec:
+  retentionPolicy: \${RETENTION:=30d}
+  configuration:
+    destinationPath: \${BUCKET}
+    s3Credentials:
+      accessKeyId: {name: "\${APP}-keys", key: id}
+      secretAccessKey: {name: keys, key: key}
+`;
+  const found = validateText(text).map(({ severity, text: sentence }) => `${severity}: ${sentence}`);
+  assert.deepEqual(found, [
+    `warning: spec.configuration.destinationPath: "\${BUCKET}" is not filled in yet, not judged`,
+    `warning: spec.configuration.s3Credentials.accessKeyId.name: "\${APP}-keys" is not filled in yet, not judged`,
+    `warning: spec.retentionPolicy: "\${RETENTION:=30d}" is not filled in yet, not judged`,
+  ]);
+});
+
+test('of a template that is no YAML the first complaint is enough', () => {
+  assert.equal(validateText('{{- if .x }}\na: {{ .y }}\n{{- end }}\n').length, 1);
+});
+
 test('text that is no YAML is told with its line', () => {
   const [finding] = validateText('kind: ObjectStore\nspec: {a: [1\n');
   assert.equal(finding?.severity, 'error');

@@ -1,5 +1,5 @@
 // `cellar validate`: the rules of admission on YAML, before anything is applied. Pure: from texts to findings.
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, type ScalarTag } from 'yaml';
 import { messageOf } from '../api/errors.ts';
 import { FIND_PROBLEMS, isJudgedKind, type JudgedKind } from '../api/judged-kinds.ts';
 import { OBJECTSTORE_GROUP } from '../api/names.ts';
@@ -46,13 +46,28 @@ export function validateText(text: string): Finding[] {
   return validateSources([{ file: '-', text }]);
 }
 
+/** kubectl reads YAML 1.1, where these are flags, and `<<` merges. */
+const OLD_FLAGS: ScalarTag[] = [
+  oldFlag(/^(?:yes|Yes|YES|on|On|ON)$/, true),
+  oldFlag(/^(?:no|No|NO|off|Off|OFF)$/, false),
+];
+
+function oldFlag(test: RegExp, value: boolean): ScalarTag {
+  return { tag: 'tag:yaml.org,2002:bool', default: true, test, resolve: () => value };
+}
+
 type Subject = { kind: JudgedKind; object: unknown; file: string; lineOf(path: string): number };
 
 type Parsed = { findings: Finding[]; subjects: Subject[] };
 
 function parse({ file, text }: SourceText): Parsed {
   const lines = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter: lines, logLevel: 'error' });
+  const documents = parseAllDocuments(text, {
+    lineCounter: lines,
+    logLevel: 'error',
+    merge: true,
+    customTags: (tags) => [...OLD_FLAGS, ...tags],
+  });
   const findings: Finding[] = [];
   const subjects: Subject[] = [];
   const complain = (offset: number, message: string) => {
@@ -61,8 +76,11 @@ function parse({ file, text }: SourceText): Parsed {
     findings.push({ file, line, severity: 'error', rule: undefined, kind: undefined, name: undefined, text: first });
   };
   for (const document of Array.isArray(documents) ? documents : []) {
-    for (const error of document.errors) complain(error.pos[0], error.message);
-    if (document.errors.length > 0) continue;
+    const [error] = document.errors;
+    if (error !== undefined) {
+      complain(error.pos[0], error.message);
+      continue;
+    }
     const [begin] = document.range;
     const lineOf = (path: string) => lines.linePos(offsetOf(document.contents, path) ?? begin).line;
     try {
@@ -102,11 +120,13 @@ function judge({ kind, object, file, lineOf }: Subject, around: Surroundings): F
     ...FIND_PROBLEMS[kind](object, { operation: 'CREATE', around }).map((problem) => ({
       file,
       line: lineOf(problem.path),
-      severity: problem.severity,
+      severity: isFilledIn(problem) ? problem.severity : ('warning' as const),
       rule: problem.id,
       kind,
       name,
-      text: sentenceOf(problem),
+      text: isFilledIn(problem)
+        ? sentenceOf(problem)
+        : `${problem.path}: ${problem.found} is not filled in yet, not judged`,
     })),
     ...unknown.map((field) => ({
       file,
@@ -118,6 +138,11 @@ function judge({ kind, object, file, lineOf }: Subject, around: Surroundings): F
       text: sentenceOf(field),
     })),
   ];
+}
+
+/** Flux and envsubst fill `${NAME}` in before anything is applied. */
+function isFilledIn({ found }: Problem): boolean {
+  return !found.includes('${');
 }
 
 /** A key, an index, or a key in brackets, which may be quoted. */

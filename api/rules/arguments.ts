@@ -1,4 +1,7 @@
 // The four lists of additional arguments of the barman tools (rules B17, B18, B19).
+import { InvalidInputError } from '../errors.ts';
+import type { ObjectStoreConfiguration } from '../objectstore.ts';
+import { toolOptions } from '../options.ts';
 import type { Draft } from './draft.ts';
 import type { Finding } from './rule.ts';
 import { show } from './show.ts';
@@ -14,12 +17,42 @@ const LISTS = [
 
 type ListName = (typeof LISTS)[number];
 
-export function optionAndValueInOne(draft: Draft): Finding[] {
+/** Where the items themselves are well written, the first of a list that its tool would not take is told of. */
+export function wrongArguments(draft: Draft): Finding[] {
+  const joined = optionAndValueInOne(draft);
+  return [
+    ...joined,
+    ...unusableOptions(draft).filter(({ path }) => !joined.some((found) => inOneList(found.path, path))),
+  ];
+}
+
+function inOneList(one: string, other: string): boolean {
+  return one.replace(/\[.*/, '') === other.replace(/\[.*/, '');
+}
+
+function optionAndValueInOne(draft: Draft): Finding[] {
   return itemsOf(draft).flatMap(({ path, item }) => {
     const [, option, space, value] = /^\s*(-[^\s=]*)(\s*)(.*)$/s.exec(item) ?? [];
     if (option === undefined || (space === '' && item.startsWith('-'))) return [];
     const joined = space === '' || value === '' ? `${option}${value}` : `${option}=${value}`;
     return [{ path, found: show(item), advice: `write ${show(joined)} as one item`, offending: item }];
+  });
+}
+
+const TOOLS = ['wal-archive', 'wal-restore', 'backup', 'restore'] as const;
+
+/** What fails when the option is needed, by the very code that reads it then. Barman may know more options than we do. */
+function unusableOptions({ configuration }: Draft): Finding[] {
+  return TOOLS.flatMap((tool): Finding[] => {
+    try {
+      // Of a configuration only the lists, the fields beside them and which provider it is are read.
+      toolOptions(tool, configuration as ObjectStoreConfiguration);
+      return [];
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      const [path = error.field] = error.field.split(' ');
+      return [{ path, found: show(error.found), advice: error.advice, warnOnly: true }];
+    }
   });
 }
 

@@ -2,7 +2,7 @@
 // mistakes, by row; C12 is ours). Rules that look at other objects see a snapshot.
 import { ANNOTATION_SKIP_EMPTY_ARCHIVE_CHECK } from '../names.ts';
 import { LOG_LEVEL_FORBIDDEN, SERVER_NAME_FORBIDDEN } from '../objectstore-schema.ts';
-import { bareValues, managedOptions, optionAndValueInOne } from './arguments.ts';
+import { bareValues, managedOptions, wrongArguments } from './arguments.ts';
 import * as login from './credentials.ts';
 import * as place from './destination.ts';
 import type { Draft } from './draft.ts';
@@ -55,7 +55,7 @@ export const OBJECTSTORE_RULES: readonly Rule<Draft>[] = [
   rule('B14', 'W', 'every selector', 'the Secret has the key; only where Secrets may be read', missingSecrets),
   rule('B15', 'W', 'spec.configuration.endpointCA', 'ignored for Google', place.authorityWithGoogle),
   rule('B16', 'W', 'spec.configuration.{wal,data}.encryption', 'only used with S3', place.encryptionOutsideS3),
-  rule('B17', 'E*', ARGUMENTS, 'option and value are --option=value, one item', optionAndValueInOne),
+  rule('B17', 'E*', ARGUMENTS, 'option and value are --option=value, one item', wrongArguments),
   rule('B18', 'W', ARGUMENTS, 'no bare values', bareValues),
   rule('B19', 'W', ARGUMENTS, 'no option that the plugin sets itself', managedOptions),
   rule('B20', 'E*', `${SIDECAR}.retentionPolicyIntervalSeconds`, 'at least 1', maintenanceInterval),

@@ -70,7 +70,7 @@ export function changedArguments(draft: Draft, { old }: RuleContext<Draft>): Fin
   const advice = 'takes effect when the Pods are next recreated';
   const findings: Finding[] = [];
   if (now.level !== before.level) {
-    const found = `a change from ${before.level ?? 'none'} to ${now.level ?? 'none'}`;
+    const found = `a change from ${before.level} to ${now.level}`;
     findings.push({ path: `${SIDECAR}.logLevel`, found, advice });
   }
   if (JSON.stringify(now.list) !== JSON.stringify(before.list)) {
@@ -79,8 +79,7 @@ export function changedArguments(draft: Draft, { old }: RuleContext<Draft>): Fin
   return findings;
 }
 
-/** The mutating door sees what the API server's defaults make of the stored object, but tools may show either. */
+/** A level that is left out, with the whole block or in it, is the default one. */
 function argumentsOf({ spec: { instanceSidecarConfiguration: sidecar } }: Draft) {
-  const level = sidecar === undefined ? undefined : (sidecar.logLevel ?? DEFAULT_LOG_LEVEL);
-  return { level: level === undefined ? undefined : show(level), list: sidecar?.additionalContainerArgs ?? [] };
+  return { level: show(sidecar?.logLevel ?? DEFAULT_LOG_LEVEL), list: sidecar?.additionalContainerArgs ?? [] };
 }

@@ -48,9 +48,11 @@ function ruleCells({ id, severity, operations, path, demand }: RuleRow): string[
   return [id, severity, on, `\`${path}\``, demand];
 }
 
-/** The file of that name, or the one of its cases that is of the kind. */
+/** The file of the shortest name, which is the rule's, or the one of its cases that is of the kind. */
 function fixtureOf(kind: JudgedKind, id: string, fixtures: AdmissionFixture[]): AdmissionFixture | undefined {
-  const own = fixtures.filter(({ rule }) => rule === id);
+  const own = fixtures
+    .filter(({ rule }) => rule === id)
+    .sort((a, b) => a.file.length - b.file.length || a.file.localeCompare(b.file));
   return own.find(({ documents }) => documents.at(-1)?.kind === kind) ?? own[0];
 }
 
