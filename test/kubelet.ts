@@ -55,8 +55,10 @@ export function createKubelet(options: {
   logFolder: string;
   account: Account;
   kubeApi: KubeApi;
+  /** What `/manager` of the image stands for; the sources unless told otherwise. */
+  entryPoint?: string;
 }): Kubelet {
-  const { account, kubeApi } = options;
+  const { account, kubeApi, entryPoint = ENTRY_POINT } = options;
 
   const kubelet: Kubelet = {
     async prepare(pod) {
@@ -81,7 +83,7 @@ export function createKubelet(options: {
         name: `${name} of ${pod.name}`,
         account,
         program: process.execPath,
-        args: [ENTRY_POINT, ...(container.args ?? [])],
+        args: [entryPoint, ...(container.args ?? [])],
         env,
         folder: options.folder,
         logFile: join(options.logFolder, `${pod.name}.${name}.log`),
@@ -162,7 +164,7 @@ export function createKubelet(options: {
   }
 
   function runProbe(probe: Probe, env: Record<string, string>): Promise<{ status: number | null; output: string }> {
-    const { program, args, ...ids } = account.invoke(process.execPath, [ENTRY_POINT, ...probe.args]);
+    const { program, args, ...ids } = account.invoke(process.execPath, [entryPoint, ...probe.args]);
     return new Promise((resolve, reject) => {
       const child = spawn(program, args, { ...ids, env, cwd: options.folder, timeout: probe.timeoutMs });
       let output = '';

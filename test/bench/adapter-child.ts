@@ -1,19 +1,11 @@
 // The process in which one adapter is measured: warm, with that adapter in it and nothing else.
-import { prepareStore } from '../../sidecar/store/providers.ts';
 import type { AdapterMessage, AdapterTask } from './adapter.ts';
-import type { ProviderPlace } from './provider-place.ts';
+import { openAdapter } from './open-adapter.ts';
 
 const BODY_BYTES = 16 * 1024 * 1024;
 const KEY = 'adapter/body';
 
-const { provider, configuration, secret, env }: ProviderPlace = JSON.parse(process.env.ADAPTER_PLACE ?? '{}');
-const prepared = await prepareStore(provider, {
-  configuration,
-  readSecret: async () => secret,
-  env: Object.fromEntries(env.map(({ name, value }) => [name, value])),
-  certificateAuthority: undefined,
-});
-const storage = prepared.create(() => {});
+const storage = await openAdapter(JSON.parse(process.env.ADAPTER_PLACE ?? '{}'));
 const body = Buffer.alloc(BODY_BYTES, 'a body that nobody packs ');
 const verbs: Record<AdapterTask['verb'], () => Promise<void>> = {
   put: async () => void (await storage.put(KEY, body)),

@@ -22,6 +22,7 @@ import { instancePod, recoveryJob } from '../operator-objects.ts';
 import { findPostgres, type Postgres, startPostgres } from '../postgres.ts';
 import { type Account, makeShortFolder, unprivilegedAccount } from '../unprivileged.ts';
 import { DATA_CODEC_NAMES, type DataCodecName } from './base-options.ts';
+import { buildEntryPoint } from './bundle.ts';
 import { dataPacking } from './data-packings.ts';
 import { NAMESPACE, objectStoreFor, secretOf } from './kube-objects.ts';
 import { BENCH_MAJOR } from './postgres-major.ts';
@@ -89,7 +90,8 @@ export async function startBaseRig(
   for (const objectStore of stores) await kubeApi.apply({ ...objectStore });
   const byName = new Map(stores.map((objectStore) => [objectStore.metadata.name ?? '', objectStore]));
 
-  const kubelet = createKubelet({ folder, logFolder, account, kubeApi });
+  const entryPoint = await buildEntryPoint(folder);
+  const kubelet = createKubelet({ folder, logFolder, account, kubeApi, entryPoint });
   const first = sourceCluster({ codec: 'none', serverName: 'bench' });
   await kubeApi.apply({ ...first });
   kubeApi.setStatus('Cluster', first.metadata.name, first.status);

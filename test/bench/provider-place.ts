@@ -2,11 +2,11 @@
 import type { EnvVar, Secret } from '../../api/kube.ts';
 import type { ObjectStore, ObjectStoreConfiguration } from '../../api/objectstore.ts';
 import type { Provider } from '../../sidecar/store/destination.ts';
-import { azureBuckets, type Buckets, gcsBuckets } from '../demo/bucket.ts';
 import type { Cleanup } from '../demo/cleanup.ts';
 import { startAzurite } from '../servers/azurite.ts';
 import { startFakeGcs } from '../servers/fake-gcs.ts';
 import { NAMESPACE, objectStoreFor, secretOf } from './kube-objects.ts';
+import { openAdapter } from './open-adapter.ts';
 import type { BenchStore } from './store.ts';
 
 type StoredSecret = Secret & { apiVersion: string; kind: string; metadata: { name: string; namespace: string } };
@@ -35,11 +35,13 @@ const SECRET = 'keys-of-the-other';
 
 /** Starts the emulator, with a place in it. */
 export async function startOtherPlace(provider: OtherProvider, cleanup: Cleanup): Promise<OtherPlace> {
-  const { buckets, ...place } = await (provider === 'azure' ? startAzure(cleanup) : startGcs(cleanup));
-  await buckets.create(CONTAINER);
+  const place = await (provider === 'azure' ? startAzure(cleanup) : startGcs(cleanup));
+  const storage = await openAdapter(place);
+  cleanup.add(async () => storage.close());
   const empty = async () => {
-    await buckets.drop(CONTAINER);
-    await buckets.create(CONTAINER);
+    const keys: string[] = [];
+    for await (const { key } of storage.list('')) keys.push(key);
+    await storage.delete(keys);
   };
   return { ...place, provider, empty };
 }
@@ -70,12 +72,13 @@ export function nameAt(provider: Provider, storeName: string): string {
   return provider === 's3' ? storeName : `${provider}-${storeName}`;
 }
 
-async function startAzure(cleanup: Cleanup): Promise<ProviderPlace & { buckets: Buckets }> {
+async function startAzure(cleanup: Cleanup): Promise<ProviderPlace> {
   const azurite = await startAzurite();
   cleanup.add(azurite.stop);
+  await azurite.createContainer(CONTAINER);
   const key = 'CONNECTION_STRING';
   return {
-    ...{ provider: 'azure', what: 'Azurite', env: [], buckets: azureBuckets(azurite) },
+    ...{ provider: 'azure', what: 'Azurite', env: [] },
     configuration: {
       destinationPath: `${azurite.endpoint}/${CONTAINER}/`,
       azureCredentials: { connectionString: { name: SECRET, key } },
@@ -84,11 +87,12 @@ async function startAzure(cleanup: Cleanup): Promise<ProviderPlace & { buckets: 
   };
 }
 
-async function startGcs(cleanup: Cleanup): Promise<ProviderPlace & { buckets: Buckets }> {
+async function startGcs(cleanup: Cleanup): Promise<ProviderPlace> {
   const gcs = await startFakeGcs();
   cleanup.add(gcs.stop);
+  await gcs.createBucket(CONTAINER);
   return {
-    ...{ provider: 'gcs', what: 'fake-gcs-server', buckets: gcsBuckets(gcs) },
+    ...{ provider: 'gcs', what: 'fake-gcs-server' },
     configuration: { destinationPath: `gs://${CONTAINER}/`, googleCredentials: { gkeEnvironment: true } },
     secret: secretWith({}),
     env: [{ name: 'STORAGE_EMULATOR_HOST', value: gcs.endpoint }],

@@ -19,6 +19,7 @@ import { createKubelet, localPod } from '../kubelet.ts';
 import { connectPlugin } from '../manager/plugin.ts';
 import { instancePod } from '../operator-objects.ts';
 import { type Account, makeShortFolder, unprivilegedAccount } from '../unprivileged.ts';
+import { buildEntryPoint } from './bundle.ts';
 import { NAMESPACE, objectStoreFor, secretOf } from './kube-objects.ts';
 import { PACKINGS } from './packings.ts';
 import { BENCH_MAJOR } from './postgres-major.ts';
@@ -86,7 +87,8 @@ export async function startRig(options: {
   const stores = objectStores(store, other, profileFolder);
   for (const objectStore of stores) await kubeApi.apply({ ...objectStore });
 
-  const kubelet = createKubelet({ folder, logFolder, account, kubeApi });
+  const entryPoint = await buildEntryPoint(folder);
+  const kubelet = createKubelet({ folder, logFolder, account, kubeApi, entryPoint });
   const original = instancePod(clusterFor(defaultPlace), { serial: 1, major: BENCH_MAJOR });
   const byName = new Map(stores.map((objectStore) => [objectStore.metadata.name ?? '', objectStore]));
   const injected = inject(original, clusterFor(defaultPlace), byName, { sidecarImage: 'cellar:bench' });

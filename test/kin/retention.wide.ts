@@ -36,6 +36,7 @@ test('under a destination with a trailing slash it deletes what it should, uploa
   });
   await storage.put(KEYS.manifest(DEAD), Buffer.from(manifest));
   const upload = await storage.createMultipart(KEYS.data(DEAD, 1, '.gz'));
+  await upload.part(1, Buffer.from('tar'));
   const now = new Date(Date.now() + 3 * 86_400_000);
   const archive = { ...fakeArchive(new FakeStorage()), storage, keys: serverKeys('backups/', 'pg') };
   const signal = AbortSignal.timeout(120_000);
