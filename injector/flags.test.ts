@@ -22,6 +22,8 @@ test('booleans are read with and without a value', () => {
   assert.equal(readOperatorFlags([...TLS, '--leader-elect=true']).elect, true);
   assert.equal(readOperatorFlags([...TLS, '--leader-elect=false']).elect, false);
   assert.equal(readOperatorFlags(TLS).elect, false);
+  assert.equal(readOperatorFlags([...TLS, '--look-up-secrets']).lookUpSecrets, true);
+  assert.equal(readOperatorFlags(TLS).lookUpSecrets, false);
   assert.throws(() => ignored('--leader-elect=maybe'), /--leader-elect: found "maybe": must be true or false/);
 });
 

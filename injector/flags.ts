@@ -20,6 +20,8 @@ export type OperatorFlags = {
   shutdownDelayMs: number;
   /** Whether references to objects that are not there are refused at admission. */
   strictReferences: boolean;
+  /** Whether the Secrets that a store names are looked at, at admission; their values are not kept. */
+  lookUpSecrets: boolean;
   /** Flags that were given and have no effect. */
   ignored: string[];
 };
@@ -31,6 +33,7 @@ const FLAGS = {
   'health-probe-bind-address': { type: 'string', default: ':8081' },
   'webhook-address': { type: 'string' },
   'strict-references': { type: 'boolean' },
+  'look-up-secrets': { type: 'boolean' },
   'shutdown-delay': { type: 'string', default: '5s' },
   'metrics-bind-address': { type: 'string' },
   'metrics-secure': { type: 'boolean' },
@@ -57,6 +60,7 @@ export function readOperatorFlags(args: readonly string[]): OperatorFlags {
         : readAddress('--health-probe-bind-address', values['health-probe-bind-address']),
     elect: values['leader-elect'] === true,
     strictReferences: values['strict-references'] === true,
+    lookUpSecrets: values['look-up-secrets'] === true,
     shutdownDelayMs: values['shutdown-delay'] === '0' ? 0 : readDuration('shutdown-delay', values['shutdown-delay']),
     ignored: WITHOUT_EFFECT.filter((name) => isOn(values[name])).map((name) => `--${name}`),
   };

@@ -10,6 +10,7 @@ import { type KubeAccess, kubeAccess, type OperatorKubeOptions, type Resource } 
 import { eventPort } from './kube-events.ts';
 import { kubeFailure } from './kube-failure.ts';
 import { createInformer } from './kube-informer.ts';
+import { type LookUpPort, lookUpPort } from './kube-look-ups.ts';
 import type { LeasePort } from './lease.ts';
 import { MissingObjectError, type StoreReads } from './reads.ts';
 import { LABEL_ROLE_CLUSTER, type Role } from './role.ts';
@@ -24,6 +25,7 @@ export type OperatorKube = StoreReads &
   ControllerPort & {
     leases: LeasePort;
     events: EventPort;
+    lookUps: LookUpPort;
     /** Informers of all namespaces; nothing is asked before they are started. */
     storeInformer(): Informer<StoreDocument>;
     clusterInformer(): Informer<ClusterDocument>;
@@ -49,7 +51,8 @@ const ACCESS = {
 export function createOperatorKube(options: OperatorKubeOptions): OperatorKube {
   const access: KubeAccess = kubeAccess(options);
   const { api } = access;
-  const clusters = { group: options.cnpgGroup, version: options.cnpgVersion, plural: 'clusters', kind: 'Cluster' };
+  const cnpg = { group: options.cnpgGroup, version: options.cnpgVersion };
+  const clusters = { ...cnpg, plural: 'clusters', kind: 'Cluster' };
 
   return {
     storeInformer: () => createInformer<StoreDocument>(access, STORES, slimStore),
@@ -60,6 +63,7 @@ export function createOperatorKube(options: OperatorKubeOptions): OperatorKube {
       replace: (lease) => replace(LEASES, lease),
     },
     events: eventPort(access),
+    lookUps: lookUpPort(access, { ...cnpg, plural: 'backups', kind: 'Backup' }),
     labelledRoles: (namespace) => list<Role>(ACCESS.Role, namespace, LABEL_ROLE_CLUSTER),
     replaceRole: (role) => replace(ACCESS.Role, role),
     clusters: (namespace) => list<Cluster>(clusters, namespace),

@@ -19,6 +19,7 @@ import { startHealthServer } from './health.ts';
 import { identityService } from './identity.ts';
 import { lifecycleService } from './lifecycle.ts';
 import { liveLookUps } from './look-ups.ts';
+import { withAskedLookUps } from './look-ups-asked.ts';
 import { cacheReads, liveReads } from './reads.ts';
 import { reconcilerService } from './reconciler.ts';
 import { createVitals, type Vitals } from './vitals.ts';
@@ -111,10 +112,11 @@ async function openDoors({ flags, settings, files, vitals, open, log }: Parts): 
   const credentials = await credentialsOf(flags, certificates, log);
   const door = await startGrpcServer({ services, address: flags.server, credentials, log });
   open.push({ stop: () => door.stop(STOP_GRACE_MS) });
+  const lookUps = withAskedLookUps(liveLookUps(live), { port: kube.lookUps, secrets: flags.lookUpSecrets, log });
   const webhook =
     flags.webhook &&
     (await openWebhook(certificates, {
-      ...{ ...flags.webhook, stores: reads, lookUps: liveLookUps(live), settings: injection, log },
+      ...{ ...flags.webhook, stores: reads, lookUps, settings: injection, log },
       ...{ strictReferences: flags.strictReferences, notReady: vitals.notReady, otherMetrics: expiry.metrics },
     }));
   if (webhook !== undefined) {

@@ -19,6 +19,7 @@ export const GO_PLUGIN_RULES: readonly Rule[] = [
 
 export const OUR_RULES: readonly Rule[] = [
   rule('', ['secrets'], READ),
+  rule('', ['namespaces'], ['get']),
   rule('', ['events'], ['create', 'patch']),
   rule('barmancloud.cnpg.io', ['objectstores'], READ),
   rule('barmancloud.cnpg.io', ['objectstores/status'], ['get', 'patch', 'update']),

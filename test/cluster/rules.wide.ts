@@ -18,11 +18,6 @@ const UNASKED = 'loader';
 const KINDS = 'objectstores,clusters,backups,scheduledbackups,secrets';
 
 const fixtures = readAdmissionFixtures('admission');
-/** What the operator process cannot look up yet. */
-const NOT_LOOKED_UP: Record<string, string> = {
-  ...{ B14: 'Secrets', 'B14-strict': 'Secrets', CL17: 'Backups' },
-  'C9-strict': 'whether a namespace is being deleted',
-};
 
 const api = await useApiServer();
 const { kubectl } = api;
@@ -33,15 +28,13 @@ await kubectl.apply(...operatorRoles(HOME, ACCOUNT, OUR_RULES));
 const tls = await makeDoorTls(api.folder);
 const mount = await api.mountAccount(HOME, ACCOUNT);
 for (const [user, ...more] of [[PLAIN], [STRICT, '--strict-references']] as const) {
-  const flags = ['--webhook-address=127.0.0.1:0', ...more];
+  const flags = ['--webhook-address=127.0.0.1:0', '--look-up-secrets', ...more];
   const replica = await startReplica(api, { name: user, mount, tls, flags });
   await kubectl.apply(...(await admissionConfigurations(replica, tls, { name: user, onlyUser: user })));
 }
 
 for (const fixture of fixtures) {
   test(`${basename(fixture.file)}: the API server answers kubectl with what its first lines say`, async (t) => {
-    const missing = NOT_LOOKED_UP[basename(fixture.file, '.yaml')];
-    if (missing !== undefined) return t.skip(`the operator process does not look up ${missing}`);
     const stored = isDeletion(fixture) ? fixture.documents : fixture.documents.slice(0, -1);
     const user = fixture.command.includes('(strictReferences)') ? STRICT : PLAIN;
     t.after(() => cleared(stored));

@@ -24,6 +24,9 @@
 {{- if .Values.webhook.strictReferences }}
 - --strict-references
 {{- end }}
+{{- if .Values.webhook.lookUpSecrets }}
+- --look-up-secrets
+{{- end }}
 {{- end }}
 {{- range .Values.additionalArgs }}
 - {{ . | quote }}
