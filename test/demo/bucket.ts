@@ -108,6 +108,9 @@ export function gcsBuckets({ endpoint, createBucket }: TestFakeGcs): Buckets {
       return Buffer.from(await response.arrayBuffer());
     },
     async drop(bucket) {
+      for (const { key } of await this.list(bucket, '')) {
+        await fetch(`${objects(bucket)}/${encodeURIComponent(key)}`, { method: 'DELETE' });
+      }
       await fetch(`${endpoint}/storage/v1/b/${bucket}`, { method: 'DELETE' });
     },
     close: () => undefined,
