@@ -1,63 +1,13 @@
-// Requests over HTTP or HTTPS with kept connections, the CAs and proxies of the store, and limits for silence; for the
-// vendor's client too, whose own has neither such limits nor CAs.
-import http, { type IncomingHttpHeaders, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
-import https from 'node:https';
-import { pipeline, Readable } from 'node:stream';
+// Our connections under the vendor's client, whose own has neither limits for silence nor our CAs.
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { HttpOperationResponse, IHttpClient, WebResource } from '@azure/storage-blob';
-import type { AzureSettings } from './azure-settings.ts';
-
-export type AzureRequest = {
-  method: string;
-  url: URL;
-  headers: OutgoingHttpHeaders;
-  body?: string | Uint8Array | Readable;
-  signal?: AbortSignal;
-};
-export type AzureResponse = IncomingMessage;
-
-/** What connections are made with. */
-export type AzureConnections = Pick<
-  AzureSettings,
-  'connectTimeoutMs' | 'silenceTimeoutMs' | 'maxSockets' | 'proxies' | 'trustedCertificates'
->;
+import { type HttpRequest, StoreHttp } from './http.ts';
 
 /** Connections to one store. */
-export class AzureHttp implements IHttpClient {
-  readonly #settings: AzureConnections;
-  readonly #plain: http.Agent;
-  readonly #secure: https.Agent;
-
-  constructor(settings: AzureConnections) {
-    const { maxSockets, proxies, trustedCertificates } = settings;
-    const shared = { keepAlive: true, maxSockets, proxyEnv: proxies };
-    const authorities = trustedCertificates === undefined ? {} : { ca: [...trustedCertificates] };
-    this.#settings = settings;
-    this.#plain = new http.Agent(shared);
-    this.#secure = new https.Agent({ ...shared, ...authorities });
-  }
-
-  /** The answer, its body unread. Rejects with the error of the socket or of the body, or with the signal's reason. */
-  async request({ method, url, headers, body, signal }: AzureRequest): Promise<AzureResponse> {
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    signal?.throwIfAborted();
-    const options = { method, headers, ...(signal === undefined ? {} : { signal }) };
-    const request =
-      url.protocol === 'http:'
-        ? http.request(url, { ...options, agent: this.#plain })
-        : https.request(url, { ...options, agent: this.#secure });
-    request.once('response', resolve);
-    request.on('error', reject);
-    this.#limit(request);
-    if (body instanceof Readable) {
-      pipeline(body, request, (error) => {
-        if (error) reject(error);
-      });
-    } else request.end(body);
-    return promise;
-  }
-
-  /** The same for the vendor's client. */
+export class AzureHttp extends StoreHttp implements IHttpClient {
+  /** A request of the vendor's client. */
   async sendRequest(request: WebResource): Promise<HttpOperationResponse> {
     const body = bodyOf(request);
     const answer = await this.request({
@@ -74,34 +24,14 @@ export class AzureHttp implements IHttpClient {
       return { ...response, readableStreamBody: answer };
     return { ...response, bodyAsText: await text(answer) };
   }
-
-  close(): void {
-    this.#plain.destroy();
-    this.#secure.destroy();
-  }
-
-  #limit(request: http.ClientRequest): void {
-    const { connectTimeoutMs, silenceTimeoutMs } = this.#settings;
-    request.setTimeout(silenceTimeoutMs, () => {
-      request.destroy(coded('ETIMEDOUT', `nothing moved on the connection for ${silenceTimeoutMs} ms`));
-    });
-    request.once('socket', (socket) => {
-      if (!socket.connecting) return;
-      const timer = setTimeout(() => {
-        request.destroy(coded('ETIMEDOUT', `no connection within ${connectTimeoutMs} ms`));
-      }, connectTimeoutMs);
-      socket.once('connect', () => clearTimeout(timer));
-      request.once('close', () => clearTimeout(timer));
-    });
-  }
 }
 
 /** The body of an answer. */
-export function textOf(answer: AzureResponse): Promise<string> {
+export function textOf(answer: IncomingMessage): Promise<string> {
   return text(answer);
 }
 
-function bodyOf({ body: given }: WebResource): AzureRequest['body'] {
+function bodyOf({ body: given }: WebResource): HttpRequest['body'] {
   const body: unknown = typeof given === 'function' ? given() : given;
   if (body === undefined || body === null) return undefined;
   if (typeof body === 'string' || body instanceof Uint8Array || body instanceof Readable) return body;
@@ -116,8 +46,4 @@ function headersLike(model: WebResource['headers'], answered: IncomingHttpHeader
     if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
   }
   return headers;
-}
-
-function coded(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
 }

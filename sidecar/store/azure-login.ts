@@ -1,9 +1,12 @@
 // Access tokens of Microsoft Entra. The two logins that a Pod has are one request each; Microsoft's library, which takes
 // tens of MiB, is loaded only for the others.
+
 import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { messageOf, StoreError } from '../../api/errors.ts';
-import { type AzureHttp, type AzureResponse, textOf } from './azure-http.ts';
+import { textOf } from './azure-http.ts';
 import type { AzureIdentity } from './azure-identity.ts';
+import type { StoreHttp } from './http.ts';
 
 /** A token and its end, milliseconds since the epoch, as the vendor's clients want it. */
 export type AzureToken = { token: string; expiresOnTimestamp: number };
@@ -18,11 +21,11 @@ const ADVICE = 'check the identity and its federated credential (docs/stores/azu
 /** Gives tokens; the vendor's pipeline keeps one, and looks for the next from two minutes before its end. */
 export class AzureLogin {
   readonly #identity: AzureIdentity;
-  readonly #http: AzureHttp;
+  readonly #http: StoreHttp;
   #library: Promise<{ getToken(scope: string): Promise<{ token: string; expiresOnTimestamp: number }> }> | undefined;
 
   /** `http` goes over no proxy for a metadata server. */
-  constructor(identity: AzureIdentity, http: AzureHttp) {
+  constructor(identity: AzureIdentity, http: StoreHttp) {
     this.#identity = identity;
     this.#http = http;
   }
@@ -70,7 +73,7 @@ export class AzureLogin {
     return { token, expiresOnTimestamp };
   }
 
-  async #tokenOf(response: AzureResponse): Promise<AzureToken> {
+  async #tokenOf(response: IncomingMessage): Promise<AzureToken> {
     const body = await textOf(response);
     if (response.statusCode !== 200) throw refusal(response.statusCode ?? 0, body, this.#identity);
     const { access_token: token, expires_in: seconds } = JSON.parse(body);

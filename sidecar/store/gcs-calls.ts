@@ -4,9 +4,9 @@ import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { StoreError } from '../../api/errors.ts';
 import { factsOfAnswer, factsOfThrown, gcsError } from './gcs-errors.ts';
-import { GcsHttp, type HttpBody } from './gcs-http.ts';
 import { GcsLogin } from './gcs-login.ts';
 import type { GcsSettings } from './gcs-settings.ts';
+import { type HttpBody, StoreHttp } from './http.ts';
 
 export type GcsRequest = {
   /** The verb of the JSON API, for messages: `objects.get`. */
@@ -44,7 +44,7 @@ export class GcsCalls {
   readonly bucket: string;
   readonly kmsKeyName: string | undefined;
   readonly #endpoint: string;
-  readonly #http: GcsHttp;
+  readonly #http: StoreHttp;
   readonly #login: GcsLogin;
   #bucketSeenAt = Number.NEGATIVE_INFINITY;
 
@@ -52,7 +52,7 @@ export class GcsCalls {
     this.bucket = settings.bucket;
     this.kmsKeyName = settings.kmsKeyName;
     this.#endpoint = settings.endpoint;
-    this.#http = new GcsHttp(settings);
+    this.#http = new StoreHttp(settings);
     this.#login = new GcsLogin(settings, this.#http);
   }
 

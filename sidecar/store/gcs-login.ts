@@ -3,9 +3,9 @@ import { text } from 'node:stream/consumers';
 import type { AuthClient } from 'google-auth-library';
 import { messageOf, StoreError } from '../../api/errors.ts';
 import { redacted } from './gcs-errors.ts';
-import type { GcsHttp } from './gcs-http.ts';
 import { MetadataServer } from './gcs-metadata-server.ts';
 import type { GcsSettings } from './gcs-settings.ts';
+import type { StoreHttp } from './http.ts';
 
 const SCOPE = 'https://www.googleapis.com/auth/devstorage.read_write';
 /** A metadata server that is not there, or an issuer that does not answer, must not hold up archiving. */
@@ -14,11 +14,11 @@ const LIMIT_MS = 30_000;
 /** The identity that a store is used with. */
 export class GcsLogin {
   readonly #settings: GcsSettings;
-  readonly #http: GcsHttp;
+  readonly #http: StoreHttp;
   readonly #metadata: MetadataServer | undefined;
   #client: Promise<AuthClient> | undefined;
 
-  constructor(settings: GcsSettings, http: GcsHttp) {
+  constructor(settings: GcsSettings, http: StoreHttp) {
     const { credentials } = settings;
     this.#settings = settings;
     this.#http = http;

@@ -2,8 +2,8 @@
 import { text } from 'node:stream/consumers';
 import { StoreError } from '../../api/errors.ts';
 import { factsOfThrown, gcsError, redacted } from './gcs-errors.ts';
-import { GcsHttp } from './gcs-http.ts';
 import type { GcsSettings } from './gcs-settings.ts';
+import { StoreHttp } from './http.ts';
 
 const PATH = '/computeMetadata/v1/instance/service-accounts/default/token';
 const FLAVOUR = 'metadata-flavor';
@@ -19,14 +19,14 @@ type Token = { value: string; endsAt: number };
  */
 export class MetadataServer {
   readonly #origin: string;
-  readonly #http: GcsHttp;
+  readonly #http: StoreHttp;
   readonly #now: () => number;
   #token: Token | undefined;
   #asking: Promise<Token> | undefined;
 
   constructor(settings: GcsSettings, origin: string, now: () => number = Date.now) {
     this.#origin = origin;
-    this.#http = new GcsHttp({ ...settings, proxies: {} });
+    this.#http = new StoreHttp({ ...settings, proxies: {} });
     this.#now = now;
   }
 

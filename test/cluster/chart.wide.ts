@@ -1,45 +1,25 @@
 // The chart, installed by the real helm where its Pods run: probes, read-only root, account and lease as in a real cluster,
 // and the webhook reached through its Service.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { promisify } from 'node:util';
 import { instancePod } from '../operator-objects.ts';
 import { useBox } from './box/box.ts';
+import { CHART, cellarImage, HOME, helm, ROOT } from './chart.ts';
 import { until } from './child.ts';
 import { clusterCrds } from './cnpg-crds.ts';
 import { clusterOf, SHOP, secretOf, storeOf } from './documents.ts';
-import { tool } from './tools.ts';
 
-const ROOT = dirname(dirname(import.meta.dirname));
-const HOME = 'cnpg-system';
 const RETENTION = 'Warning: spec.retentionPolicy: missing: nothing is ever deleted; set for example 30d\n';
 
-const box = await useBox((folder) => {
-  const manager = join(folder, 'manager');
-  writeFileSync(manager, '#!/bin/sh\nexec /node/bin/node /app/main.ts "$@"\n');
-  chmodSync(manager, 0o755);
-  const files = { '/app': ROOT, '/node/bin/node': process.execPath, '/manager': manager };
-  return [{ match: 'cellar:', files, path: ['/node/bin'], entrypoint: ['/manager'], user: 65532, workdir: '/' }];
-});
+const box = await useBox((folder) => [cellarImage(folder)]);
 const { kubectl } = box;
 await kubectl.apply(...clusterCrds());
 for (const name of [HOME, SHOP]) await kubectl.does(['create', 'namespace', name]);
 
 test('helm install is all there is: the Deployment becomes ready without cert-manager', async () => {
-  await helm(
-    'install',
-    'cellar',
-    join(ROOT, 'charts/cellar'),
-    '-n',
-    HOME,
-    '--set',
-    'image.tag=test',
-    '--wait',
-    '--timeout=120s',
-  );
+  await helm(box, 'install', 'cellar', CHART, '-n', HOME, '--set', 'image.tag=test', '--wait', '--timeout=120s');
   const { items } = JSON.parse(await kubectl.does(['get', 'pods', '-n', HOME, '-o', 'json']));
   assert.ok(items.length > 0);
   for (const { status } of items) assert.equal(status.containerStatuses[0].ready, true);
@@ -73,7 +53,7 @@ test('a Pod that CloudNativePG creates gets its sidecar from the door of the cha
 });
 
 test('helm uninstall leaves the CRD and the stores', async () => {
-  await helm('uninstall', 'cellar', '-n', HOME, '--wait');
+  await helm(box, 'uninstall', 'cellar', '-n', HOME, '--wait');
   assert.equal((await kubectl.get('objectstore', SHOP, 'orders-s3')).metadata.name, 'orders-s3');
   const left = await kubectl.does([
     'get',
@@ -83,10 +63,3 @@ test('helm uninstall leaves the CRD and the stores', async () => {
   ]);
   assert.equal(left, '');
 });
-
-/** The real helm, against the cluster. */
-async function helm(...args: string[]): Promise<void> {
-  const [program = '', ...rest] = [...box.inside, tool('helm'), ...args];
-  const env = { PATH: process.env.PATH ?? '', HOME: box.folder, KUBECONFIG: join(box.folder, 'kubeconfig') };
-  await promisify(execFile)(program, rest, { env, timeout: 180_000 });
-}

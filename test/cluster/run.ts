@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { missingForBox } from './box/box.ts';
 import { API_SERVER_TOOLS, findTool } from './tools.ts';
 
-const WITH_PODS = ['chart.wide.ts'];
+const WITH_PODS = ['chart.wide.ts', 'journey.wide.ts'];
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { 'not-covered': { type: 'boolean' } } });
 const missing = API_SERVER_TOOLS.filter((tool) => findTool(tool) === undefined);

@@ -1,5 +1,5 @@
 // Which files and which command stand for an image: nothing is pulled here.
-import { readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 
 export type Image = {
   /** Beginning of the reference; the longest that fits wins. */
@@ -22,4 +22,11 @@ export function readImages(file: string): Image[] {
 export function findImage(table: readonly Image[], reference: string): Image | undefined {
   const fits = table.filter(({ match }) => reference.startsWith(match));
   return fits.sort((a, b) => b.match.length - a.match.length)[0];
+}
+
+/** Files of an image: Node, and a program at `path` in the container that is the given lines of shell, kept in `file`. */
+export function nodeProgram(file: string, path: string, script: string): Record<string, string> {
+  writeFileSync(file, `#!/bin/sh\n${script}\n`);
+  chmodSync(file, 0o755);
+  return { '/node/bin/node': process.execPath, [path]: file };
 }

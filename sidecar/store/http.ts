@@ -1,11 +1,22 @@
 // One request over HTTP or HTTPS, with kept connections, the CAs and proxies of the store, and limits for silence.
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import https from 'node:https';
-import { pipeline, type Readable } from 'node:stream';
-import type { GcsSettings } from './gcs-settings.ts';
+import { pipeline, Readable } from 'node:stream';
 
-/** What a request sends: pieces of memory, or a stream; `content-length` is the caller's. */
-export type HttpBody = readonly Uint8Array[] | Readable;
+/** What a request sends: memory in pieces or whole, or a stream; `content-length` is the caller's. */
+export type HttpBody = readonly Uint8Array[] | Uint8Array | string | Readable;
+
+/** What connections are made with. */
+export type HttpConnections = {
+  /** All that are trusted; undefined: the system's. */
+  trustedCertificates: readonly string[] | undefined;
+  /** Variables that name proxies, as they are. */
+  proxies: Record<string, string>;
+  connectTimeoutMs: number;
+  /** Nothing moved for so long. */
+  silenceTimeoutMs: number;
+  maxSockets: number;
+};
 
 export type HttpRequest = {
   method: string;
@@ -19,12 +30,12 @@ export type HttpRequest = {
  * Connections to one store. fetch would unpack what is stored packed and takes neither CAs nor proxies of ours; Node's
  * agents do.
  */
-export class GcsHttp {
-  readonly #settings: GcsSettings;
+export class StoreHttp {
+  readonly #settings: HttpConnections;
   readonly #plain: http.Agent;
   readonly #secure: https.Agent;
 
-  constructor(settings: GcsSettings) {
+  constructor(settings: HttpConnections) {
     const { maxSockets, proxies, trustedCertificates } = settings;
     const shared = { keepAlive: true, maxSockets, proxyEnv: proxies };
     const authorities = trustedCertificates === undefined ? {} : { ca: [...trustedCertificates] };
@@ -45,13 +56,13 @@ export class GcsHttp {
     request.once('response', resolve);
     request.on('error', reject);
     this.#limit(request);
-    if (body === undefined || isPieces(body)) {
-      for (const piece of body ?? []) request.write(piece);
-      request.end();
-    } else {
+    if (body instanceof Readable) {
       pipeline(body, request, (error) => {
         if (error) reject(error);
       });
+    } else {
+      for (const piece of piecesOf(body)) request.write(piece);
+      request.end();
     }
     return promise;
   }
@@ -77,8 +88,9 @@ export class GcsHttp {
   }
 }
 
-function isPieces(body: HttpBody): body is readonly Uint8Array[] {
-  return Array.isArray(body);
+function piecesOf(body: Exclude<HttpBody, Readable> | undefined): readonly (Uint8Array | string)[] {
+  if (body === undefined) return [];
+  return typeof body === 'string' || body instanceof Uint8Array ? [body] : body;
 }
 
 function coded(code: string, message: string): Error {
