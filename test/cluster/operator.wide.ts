@@ -156,7 +156,7 @@ test('the API server goes away and comes back: replicas stay, follow again, and 
   await working;
   await kubectl.apply(secretOf('later-keys'), storeOf('orders-s3', 'later-keys'));
   await until('the Role to follow', async () => (await roleText('orders-barman-cloud')).includes('later-keys'), {
-    limitMs: 40_000,
+    limitMs: 120_000,
   });
   assert.deepEqual([first.process.result(), second.process.result()], [undefined, undefined]);
 });
