@@ -52,7 +52,7 @@ export const OBJECTSTORE_RULES: readonly Rule<Draft>[] = [
     'Azure hosts outside blob.core.windows.net need a connection string',
     place.azureEmulator,
   ),
-  rule('B14', 'W', 'every selector', 'the Secret has the key; only where Secrets may be read', missingSecrets),
+  rule('B14', 'W', 'every selector', 'the Secret has the key; only with `webhook.lookUpSecrets`', missingSecrets),
   rule('B15', 'W', 'spec.configuration.endpointCA', 'ignored for Google', place.authorityWithGoogle),
   rule('B16', 'W', 'spec.configuration.{wal,data}.encryption', 'only used with S3', place.encryptionOutsideS3),
   rule('B17', 'E*', ARGUMENTS, 'option and value are --option=value, one item', wrongArguments),
