@@ -75,9 +75,7 @@ function examineStore(cluster: ClusterFacts, name: string, facts: Facts): Findin
   if ('unknown' in facts.stores) return [];
   const { namespace = 'default' } = cluster.metadata;
   const about = `ObjectStore ${namespace}/${name}`;
-  const store = facts.stores.items.find(
-    ({ metadata }) => placeOf({ metadata: { ...metadata, name: metadata.name ?? '' } }) === `${namespace}/${name}`,
-  );
+  const store = storeOf(facts, namespace, name);
   if (store === undefined) return [problem(about, 'does not exist', 'create it, or correct barmanObjectName')];
   const flaws = findProblems(store, { operation: 'CREATE' }).map((found) =>
     (found.severity === 'error' ? problem : warning)(about, sentenceOf(found), 'see docs/admission.md'),
@@ -140,13 +138,17 @@ function examineCollisions(cluster: ClusterFacts, facts: Facts): Finding[] {
 function archivePlace(cluster: ClusterFacts, facts: Facts): string | undefined {
   const archive: StoreReference | undefined = resolveParameters(cluster).archive;
   const { namespace = 'default' } = cluster.metadata;
-  const store = itemsOf(facts.stores).find(
-    ({ metadata }) => metadata.name === archive?.objectStore && (metadata.namespace ?? 'default') === namespace,
-  );
+  const store = archive && storeOf(facts, namespace, archive.objectStore);
   if (archive === undefined || store === undefined) return undefined;
   const { destinationPath, endpointURL } = store.spec.configuration;
   const place = `${destinationPath.replace(/\/+$/, '')}/${archive.serverName}`;
   return endpointURL ? `${place} at ${endpointURL.replace(/\/+$/, '')}` : place;
+}
+
+function storeOf(facts: Facts, namespace: string, name: string): ObjectStore | undefined {
+  return itemsOf(facts.stores).find(
+    ({ metadata }) => metadata.name === name && (metadata.namespace ?? 'default') === namespace,
+  );
 }
 
 function examineCondition(cluster: ClusterFacts): Finding[] {

@@ -327,7 +327,6 @@ function healthy(): Facts {
         },
       ],
     } as Facts['stores'],
-    backups: { items: [] },
     scheduledBackups: { items: [] },
     deployments: {
       items: [

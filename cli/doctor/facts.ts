@@ -1,5 +1,5 @@
 // What `cellar doctor` looks at: a snapshot of a cluster. A part that could not be read says why instead.
-import type { Backup, Cluster, ObjectMeta } from '../../api/kube.ts';
+import type { Cluster, ObjectMeta } from '../../api/kube.ts';
 import type { ObjectStore } from '../../api/objectstore.ts';
 
 /** A list, or the reason why it is not known. */
@@ -48,7 +48,6 @@ export type Facts = {
   kubernetesVersion: string;
   clusters: Known<ClusterFacts>;
   stores: Known<ObjectStore>;
-  backups: Known<Backup>;
   scheduledBackups: Known<ScheduledBackup>;
   deployments: Known<Deployment>;
   /** Those that carry the plugin's label. */

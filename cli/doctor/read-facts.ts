@@ -1,7 +1,6 @@
 // Reads the snapshot for `cellar doctor` with the rights of whoever calls it; changes nothing.
 import { ApiException, CoreV1Api, CustomObjectsApi, type KubeConfig, VersionApi } from '@kubernetes/client-node';
 import { messageOf } from '../../api/errors.ts';
-import type { Backup } from '../../api/kube.ts';
 import { OBJECTSTORE_GROUP, OBJECTSTORE_PLURAL, OBJECTSTORE_VERSION, PLUGIN_NAME } from '../../api/names.ts';
 import type { ObjectStore, SecretSelector } from '../../api/objectstore.ts';
 import {
@@ -30,11 +29,10 @@ export async function readFacts(config: KubeConfig, { cnpgGroup, cnpgVersion }: 
   const core = config.makeApiClient(CoreV1Api);
   const list = <T>(group: string, version: string, plural: string): Promise<Known<T>> =>
     knownList<T>(() => custom.listClusterCustomObject({ group, version, plural }));
-  const [clusters, stores, backups, scheduledBackups, deployments, services, definitions, validating, mutating] =
+  const [clusters, stores, scheduledBackups, deployments, services, definitions, validating, mutating] =
     await Promise.all([
       list<ClusterFacts>(cnpgGroup, cnpgVersion, 'clusters'),
       list<ObjectStore>(OBJECTSTORE_GROUP, OBJECTSTORE_VERSION, OBJECTSTORE_PLURAL),
-      list<Backup>(cnpgGroup, cnpgVersion, 'backups'),
       list<ScheduledBackup>(cnpgGroup, cnpgVersion, 'scheduledbackups'),
       list<Deployment>('apps', 'v1', 'deployments'),
       knownList<Service>(() =>
@@ -47,7 +45,7 @@ export async function readFacts(config: KubeConfig, { cnpgGroup, cnpgVersion }: 
   const secrets = await readSecrets(core, [...secretsOfStores(stores), ...secretsOfServices(services)]);
   return {
     kubernetesVersion: gitVersion,
-    ...{ clusters, stores, backups, scheduledBackups, deployments, services, secrets },
+    ...{ clusters, stores, scheduledBackups, deployments, services, secrets },
     definitions: filtered(
       definitions,
       ({ metadata }) => metadata.name === `${OBJECTSTORE_PLURAL}.${OBJECTSTORE_GROUP}`,

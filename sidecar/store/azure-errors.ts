@@ -1,7 +1,8 @@
 // From whatever the client of Azure throws to a StoreError: what failed, by what the caller should do, and the likely
 // cause. Pure. What is thrown is not kept as cause: it holds the request with its signature. Codes: Microsoft's pages on
 // the error codes of Blob Storage and on common REST API error codes.
-import { StoreError, type StoreFailure } from '../../api/errors.ts';
+import { StoreError } from '../../api/errors.ts';
+import { broken, fieldsOf, misconfigured, refused, textOf, type Verdict } from './verdict.ts';
 
 export type AzureErrorContext = {
   operation: string;
@@ -10,8 +11,6 @@ export type AzureErrorContext = {
   /** Texts that must never appear. */
   secrets: readonly string[];
 };
-
-type Verdict = { failure: StoreFailure; hint?: string };
 
 /** A StoreError that remembers the code that the store gave, and how long it asked to wait. */
 export class AzureError extends StoreError {
@@ -143,24 +142,4 @@ function factsOf(thrown: unknown) {
 function reasonOf(code: string, message: string): string {
   if (message === '') return code === '' ? 'failed without a reason' : code;
   return code === '' || message.includes(code) ? message : `${code}: ${message}`;
-}
-
-function refused(hint: string): Verdict {
-  return { failure: 'refused', hint };
-}
-
-function misconfigured(hint: string): Verdict {
-  return { failure: 'misconfigured', hint };
-}
-
-function broken(hint: string): Verdict {
-  return { failure: 'broken', hint };
-}
-
-function fieldsOf(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? { ...value } : {};
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -2,6 +2,7 @@
 import { messageOf, StoreError } from '../../api/errors.ts';
 import type { AzureCalls } from './azure-calls.ts';
 import { unquoted } from './azure-put.ts';
+import { deleteSingly } from './delete-singly.ts';
 import type { ObjectInfo, StoreDeleteFailure } from './store.ts';
 
 /** Keys of a page of a listing; the store would give five times as many at once. */
@@ -105,25 +106,11 @@ export class AzureDelete {
     }
   }
 
-  /** What the store refuses is listed; any other trouble is thrown. */
-  async #deleteSingly(keys: readonly string[], signal: AbortSignal | undefined): Promise<StoreDeleteFailure[]> {
-    const failures: StoreDeleteFailure[] = [];
-    const deleteOne = async (key: string) => {
-      try {
-        await this.#calls.send({ operation: 'DeleteBlob', key, signal }, (send) =>
-          this.#calls.blob(key).delete({ deleteSnapshots: 'include', ...send }),
-        );
-      } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        if (error.failure === 'refused' || error.failure === 'conflict') failures.push({ key, reason: error.message });
-        else if (error.failure !== 'absent') throw error;
-      }
-    };
-    for (let from = 0; from < keys.length; from += SINGLE_DELETES_AT_ONCE) {
-      const settled = await Promise.allSettled(keys.slice(from, from + SINGLE_DELETES_AT_ONCE).map(deleteOne));
-      const failed = settled.find((one) => one.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
-    }
-    return failures;
+  #deleteSingly(keys: readonly string[], signal: AbortSignal | undefined): Promise<StoreDeleteFailure[]> {
+    return deleteSingly(keys, SINGLE_DELETES_AT_ONCE, (key) =>
+      this.#calls.send({ operation: 'DeleteBlob', key, signal }, (send) =>
+        this.#calls.blob(key).delete({ deleteSnapshots: 'include', ...send }),
+      ),
+    );
   }
 }

@@ -1,28 +1,21 @@
 // From an ObjectStore, the values of its Secrets and the environment to complete settings for Azure Blob Storage
 // (object-store-layout.md §1.1, §10.1). Pure.
-import { rootCertificates } from 'node:tls';
 import { InvalidInputError } from '../../api/errors.ts';
 import type { ObjectStoreConfiguration } from '../../api/objectstore.ts';
 import { type AccountAccess, parseConnectionString } from './azure-connection-string.ts';
 import { type AzureIdentity, azureIdentity } from './azure-identity.ts';
 import { type AzureWriting, azureWriting } from './client-options.ts';
+import { connectionTrust, HTTP_LIMITS, type HttpConnections } from './connections.ts';
 import { parseAzureDestination } from './destination.ts';
 
 /** Everything decided: nothing is looked up later but the tokens of an identity. */
-export type AzureSettings = AzureWriting & {
-  container: string;
-  /** Address of the account: scheme and host, for emulators also the name of the account. */
-  endpoint: string;
-  credentials: AccountAccess['credentials'] | { identity: AzureIdentity };
-  /** Complete set of trusted CAs in PEM; undefined for Node's own. */
-  trustedCertificates: readonly string[] | undefined;
-  /** Variables that name proxies, as they are. */
-  proxies: Record<string, string>;
-  connectTimeoutMs: number;
-  /** A connection on which nothing moves for so long is broken. */
-  silenceTimeoutMs: number;
-  maxSockets: number;
-};
+export type AzureSettings = AzureWriting &
+  HttpConnections & {
+    container: string;
+    /** Address of the account: scheme and host, for emulators also the name of the account. */
+    endpoint: string;
+    credentials: AccountAccess['credentials'] | { identity: AzureIdentity };
+  };
 
 /** What `azureCredentials` asks for, its Secrets read. */
 export type AzureSecretValues =
@@ -30,10 +23,6 @@ export type AzureSecretValues =
   | { storageAccount: string; storageKey: string }
   | { storageAccount: string; storageSasToken: string }
   | { identity: 'managed-identity' | 'default' };
-
-export const AZURE_LIMITS = { connectTimeoutMs: 10_000, silenceTimeoutMs: 60_000, maxSockets: 64 };
-
-const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'NO_PROXY', 'no_proxy'];
 
 /**
  * Decides the settings. A connection string names account and address, and of `destinationPath` only container and prefix
@@ -52,9 +41,8 @@ export function resolveAzureSettings(
     container: destination.bucket,
     ...accessOf(secrets, destination, env),
     ...azureWriting(configuration),
-    trustedCertificates: certificateAuthority === undefined ? undefined : [...rootCertificates, certificateAuthority],
-    proxies: Object.fromEntries(PROXY_VARIABLES.flatMap((name) => (env[name] ? [[name, env[name]]] : []))),
-    ...AZURE_LIMITS,
+    ...connectionTrust(env, certificateAuthority),
+    ...HTTP_LIMITS,
   };
 }
 

@@ -1,6 +1,7 @@
 // From an answer of Google Cloud Storage, or a broken connection, to a StoreError: what failed, by what the caller should
 // do, and the likely cause. Pure. Reasons and codes: Google's page on the HTTP status and error codes for JSON.
-import { StoreError, type StoreFailure } from '../../api/errors.ts';
+import { StoreError } from '../../api/errors.ts';
+import { broken, fieldsOf, misconfigured, refused, textOf, type Verdict } from './verdict.ts';
 
 export type GcsErrorFacts = {
   /** Absent for a connection that broke. */
@@ -13,8 +14,6 @@ export type GcsErrorFacts = {
 
 /** Where it happened: the verb of the JSON API, and `bucket/key`. */
 export type GcsErrorContext = { operation: string; key: string };
-
-type Verdict = { failure: StoreFailure; hint?: string };
 
 /** The StoreError for facts. What Google says names the identity, the permission and the resource: it is kept. */
 export function gcsError(facts: GcsErrorFacts, context: GcsErrorContext): StoreError {
@@ -114,24 +113,4 @@ function parsed(body: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function fieldsOf(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? { ...value } : {};
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function refused(hint: string): Verdict {
-  return { failure: 'refused', hint };
-}
-
-function misconfigured(hint: string): Verdict {
-  return { failure: 'misconfigured', hint };
-}
-
-function broken(hint: string): Verdict {
-  return { failure: 'broken', hint };
 }

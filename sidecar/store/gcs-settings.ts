@@ -1,13 +1,13 @@
 // From an ObjectStore, the values of its Secrets and the environment to complete settings for Google Cloud Storage
 // (object-store-layout.md §1.1, §10.1). Pure.
-import { rootCertificates } from 'node:tls';
 import { InvalidInputError, PreconditionError } from '../../api/errors.ts';
 import type { ObjectStoreConfiguration } from '../../api/objectstore.ts';
 import { type Tool, toolOptions } from '../../api/options.ts';
+import { connectionTrust, HTTP_LIMITS, type HttpConnections } from './connections.ts';
 import { parseDestination } from './destination.ts';
 
 /** Everything decided: nothing is looked up later but what `credentials` points to. */
-export type GcsSettings = {
+export type GcsSettings = HttpConnections & {
   bucket: string;
   /** Scheme, host and port. */
   endpoint: string;
@@ -18,22 +18,11 @@ export type GcsSettings = {
   credentials: { json: Record<string, unknown> } | { file: string } | { metadataServer: string } | 'none';
   /** Key of Cloud KMS for everything that is written; undefined for the bucket's default. */
   kmsKeyName: string | undefined;
-  /** Complete set of trusted CAs in PEM; undefined for Node's own. */
-  trustedCertificates: readonly string[] | undefined;
-  /** Variables that name proxies, as they are. */
-  proxies: Record<string, string>;
-  connectTimeoutMs: number;
-  /** A connection on which nothing moves for so long is broken. */
-  silenceTimeoutMs: number;
-  maxSockets: number;
 };
-
-export const GCS_LIMITS = { connectTimeoutMs: 10_000, silenceTimeoutMs: 60_000, maxSockets: 64 };
 
 const ENDPOINT = 'https://storage.googleapis.com';
 /** An address, so that no name must be resolved. */
 const METADATA_HOST = '169.254.169.254';
-const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'NO_PROXY', 'no_proxy'];
 const WRITERS: readonly Tool[] = ['wal-archive', 'backup'];
 
 /**
@@ -54,9 +43,8 @@ export function resolveGcsSettings(
     endpoint: emulator ?? ENDPOINT,
     credentials: emulator === undefined ? credentialsOf(key, env) : 'none',
     kmsKeyName: readKmsKeyName(configuration),
-    trustedCertificates: certificateAuthority === undefined ? undefined : [...rootCertificates, certificateAuthority],
-    proxies: Object.fromEntries(PROXY_VARIABLES.flatMap((name) => (env[name] ? [[name, env[name]]] : []))),
-    ...GCS_LIMITS,
+    ...connectionTrust(env, certificateAuthority),
+    ...HTTP_LIMITS,
   };
 }
 

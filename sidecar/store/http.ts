@@ -2,21 +2,10 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import https from 'node:https';
 import { pipeline, Readable } from 'node:stream';
+import type { HttpConnections } from './connections.ts';
 
 /** What a request sends: memory in pieces or whole, or a stream; `content-length` is the caller's. */
 export type HttpBody = readonly Uint8Array[] | Uint8Array | string | Readable;
-
-/** What connections are made with. */
-export type HttpConnections = {
-  /** All that are trusted; undefined: the system's. */
-  trustedCertificates: readonly string[] | undefined;
-  /** Variables that name proxies, as they are. */
-  proxies: Record<string, string>;
-  connectTimeoutMs: number;
-  /** Nothing moved for so long. */
-  silenceTimeoutMs: number;
-  maxSockets: number;
-};
 
 export type HttpRequest = {
   method: string;

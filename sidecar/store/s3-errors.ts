@@ -1,7 +1,8 @@
 // From whatever the S3 client throws to a StoreError: what failed, by what the caller should do, and the likely cause.
 // Pure. What is thrown by the SDK is not kept as cause: stores echo signed headers (session token) in their answers and
 // the SDK hangs them on its errors.
-import { StoreError, type StoreFailure } from '../../api/errors.ts';
+import { StoreError } from '../../api/errors.ts';
+import { broken, misconfigured, refused, textOf, type Verdict } from './verdict.ts';
 
 export type S3ErrorContext = {
   operation: string;
@@ -19,8 +20,6 @@ export type S3ErrorFacts = {
   requestId: string | undefined;
   bucketRegion: string | undefined;
 };
-
-type Verdict = { failure: StoreFailure; hint?: string };
 
 /** A StoreError that remembers the code that the store gave. */
 export class S3Error extends StoreError {
@@ -62,11 +61,13 @@ export function factsOf(thrown: unknown): S3ErrorFacts {
   const inner = fields(error.cause);
   return {
     code:
-      [error.code, error.Code, error.name].map(text).find((code) => code && code !== 'Error') ?? text(inner.code) ?? '',
-    message: text(error.message) ?? '',
+      [error.code, error.Code, error.name].map(textOf).find((code) => code && code !== 'Error') ??
+      textOf(inner.code) ??
+      '',
+    message: textOf(error.message) ?? '',
     status: typeof metadata.httpStatusCode === 'number' ? metadata.httpStatusCode : undefined,
-    requestId: text(metadata.requestId) ?? text(metadata.extendedRequestId),
-    bucketRegion: text(headers['x-amz-bucket-region']),
+    requestId: textOf(metadata.requestId) ?? textOf(metadata.extendedRequestId),
+    bucketRegion: textOf(headers['x-amz-bucket-region']),
   };
 }
 
@@ -162,18 +163,6 @@ function redact(message: string, secrets: readonly string[]): string {
   return secrets.filter((secret) => secret !== '').reduce((rest, secret) => rest.replaceAll(secret, '***'), message);
 }
 
-function refused(hint: string): Verdict {
-  return { failure: 'refused', hint };
-}
-
-function misconfigured(hint: string): Verdict {
-  return { failure: 'misconfigured', hint };
-}
-
-function broken(hint: string): Verdict {
-  return { failure: 'broken', hint };
-}
-
 function fields(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? { ...prototypeless(value) } : {};
 }
@@ -183,8 +172,4 @@ function prototypeless(value: object): Record<string, unknown> {
   const named = value instanceof Error ? { name: value.name, message: value.message, cause: value.cause } : {};
   const response = '$response' in value ? { $response: value.$response } : {};
   return { ...named, ...response, ...value };
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }

@@ -6,6 +6,7 @@ import {
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
 import { StoreError } from '../../api/errors.ts';
+import { deleteSingly } from './delete-singly.ts';
 import type { S3Calls } from './s3-calls.ts';
 import { S3Error } from './s3-errors.ts';
 import { unquoted } from './s3-verify.ts';
@@ -137,25 +138,12 @@ export class S3Delete {
     }
   }
 
-  /** What the store refuses is listed; any other trouble is thrown. */
-  async #deleteSingly(keys: readonly string[], signal: AbortSignal | undefined): Promise<StoreDeleteFailure[]> {
-    const failures: StoreDeleteFailure[] = [];
-    const deleteOne = async (key: string) => {
-      const request = new DeleteObjectCommand({ Bucket: this.#calls.bucket, Key: key });
-      try {
-        await this.#calls.send('DeleteObject', key, signal, (client, send) => client.send(request, send));
-      } catch (error) {
-        if (!(error instanceof StoreError)) throw error;
-        if (error.failure === 'refused' || error.failure === 'conflict') failures.push({ key, reason: error.message });
-        else if (error.failure !== 'absent') throw error;
-      }
-    };
-    for (let from = 0; from < keys.length; from += SINGLE_DELETES_AT_ONCE) {
-      const settled = await Promise.allSettled(keys.slice(from, from + SINGLE_DELETES_AT_ONCE).map(deleteOne));
-      const failed = settled.find((one) => one.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
-    }
-    return failures;
+  #deleteSingly(keys: readonly string[], signal: AbortSignal | undefined): Promise<StoreDeleteFailure[]> {
+    return deleteSingly(keys, SINGLE_DELETES_AT_ONCE, (key) =>
+      this.#calls.send('DeleteObject', key, signal, (client, send) =>
+        client.send(new DeleteObjectCommand({ Bucket: this.#calls.bucket, Key: key }), send),
+      ),
+    );
   }
 }
 

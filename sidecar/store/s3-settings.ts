@@ -1,9 +1,9 @@
 // From an ObjectStore, the values of its Secrets and the environment to complete S3 settings (object-store-layout.md
 // §10.1). Pure. The boto3 variables are part of what people rely on (field-use.md).
-import { rootCertificates } from 'node:tls';
 import { InvalidInputError } from '../../api/errors.ts';
 import type { ObjectStoreConfiguration } from '../../api/objectstore.ts';
 import { awsProfile, readTimeoutMs } from './client-options.ts';
+import { connectionTrust } from './connections.ts';
 import { parseDestination } from './destination.ts';
 
 export type ChecksumMode = 'WHEN_SUPPORTED' | 'WHEN_REQUIRED';
@@ -37,8 +37,6 @@ export type S3SecretValues =
 
 export const DEFAULT_LIMITS = { connectTimeoutMs: 10_000, silenceTimeoutMs: 60_000, maxSockets: 64 };
 
-const PROXY_VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'NO_PROXY', 'no_proxy'];
-
 const DEFAULT_REGION = 'us-east-1';
 
 /**
@@ -62,12 +60,11 @@ export function resolveS3Settings(
     endpoint,
     region: secrets?.region || env.AWS_REGION || env.AWS_DEFAULT_REGION || DEFAULT_REGION,
     credentials: secrets === undefined ? roleOf(configuration) : keysOf(secrets),
-    trustedCertificates: certificateAuthority === undefined ? undefined : [...rootCertificates, certificateAuthority],
+    ...connectionTrust(env, certificateAuthority),
     conditionalPut: endpoint === undefined ? true : 'unknown',
     requestChecksums: readChecksums(env, 'AWS_REQUEST_CHECKSUM_CALCULATION') ?? checksums,
     responseChecksums: readChecksums(env, 'AWS_RESPONSE_CHECKSUM_VALIDATION') ?? checksums,
     ...DEFAULT_LIMITS,
-    proxies: Object.fromEntries(PROXY_VARIABLES.flatMap((name) => (env[name] ? [[name, env[name]]] : []))),
     silenceTimeoutMs: readTimeoutMs(configuration) ?? DEFAULT_LIMITS.silenceTimeoutMs,
   };
 }

@@ -1,5 +1,7 @@
 // Settings of the adapter for tests.
-import { AZURE_LIMITS, type AzureSettings } from '../../sidecar/store/azure-settings.ts';
+
+import type { AzureSettings } from '../../sidecar/store/azure-settings.ts';
+import { HTTP_LIMITS } from '../../sidecar/store/connections.ts';
 
 /** For the account of an emulator, or of a double that looks at no key. */
 export function azureSettings(
@@ -16,7 +18,7 @@ export function azureSettings(
     maxConcurrency: 1,
     trustedCertificates: undefined,
     proxies: {},
-    ...AZURE_LIMITS,
+    ...HTTP_LIMITS,
     ...overrides,
   };
 }

@@ -1,7 +1,5 @@
 // What `bench -- admission` can be asked for on its command line.
-import { parseArgs } from 'node:util';
-import type { HooksOptions } from './hooks-options.ts';
-import { readCount } from './options.ts';
+import { type HooksOptions, readLoad } from './hooks-options.ts';
 
 export type AdmissionOptions = Pick<HooksOptions, 'clusters' | 'stores' | 'namespaces'> & {
   reviewsPerSecond: number;
@@ -19,22 +17,6 @@ export const ADMISSION_USAGE = `npm run bench -- admission [FLAGS]
 
 /** Reads the arguments behind `admission`; throws an Error with a sentence for the user. */
 export function readAdmissionOptions(args: readonly string[]): AdmissionOptions {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seconds: { type: 'string' },
-      clusters: { type: 'string' },
-      smoke: { type: 'boolean', default: false },
-    },
-  });
-  const { smoke } = values;
-  const clusters = readCount('--clusters', values.clusters, smoke ? 100 : 10_000);
-  return {
-    clusters,
-    stores: Math.ceil(clusters / 10),
-    namespaces: Math.min(100, Math.ceil(clusters / 10)),
-    reviewsPerSecond: smoke ? 50 : 500,
-    seconds: readCount('--seconds', values.seconds, smoke ? 1 : 30),
-    starts: smoke ? 1 : 5,
-  };
+  const { smoke, ...load } = readLoad(args);
+  return { ...load, reviewsPerSecond: smoke ? 50 : 500, starts: smoke ? 1 : 5 };
 }

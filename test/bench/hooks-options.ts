@@ -22,6 +22,12 @@ export const HOOKS_USAGE = `npm run bench -- hooks [FLAGS]
 
 /** Reads the arguments behind `hooks`; throws an Error with a sentence for the user. */
 export function readHooksOptions(args: readonly string[]): HooksOptions {
+  const { smoke, ...load } = readLoad(args);
+  return { ...load, callsPerSecond: 200, repeats: smoke ? 2 : 15 };
+}
+
+/** The flags of both doors of the operator process: how many objects there are, and how long it is asked. */
+export function readLoad(args: readonly string[]) {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -33,11 +39,10 @@ export function readHooksOptions(args: readonly string[]): HooksOptions {
   const { smoke } = values;
   const clusters = readCount('--clusters', values.clusters, smoke ? 100 : 10_000);
   return {
+    smoke,
     clusters,
     stores: Math.ceil(clusters / 10),
     namespaces: Math.min(100, Math.ceil(clusters / 10)),
-    callsPerSecond: 200,
     seconds: readCount('--seconds', values.seconds, smoke ? 1 : 30),
-    repeats: smoke ? 2 : 15,
   };
 }

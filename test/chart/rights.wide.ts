@@ -1,11 +1,11 @@
 // The operator process under the account, the rights and the flags that the chart gives it: they suffice, and no more is given.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { useApiServer } from '../cluster/api-server.ts';
 import { startChild, until } from '../cluster/child.ts';
+import { freePort } from '../servers/free-port.ts';
 import { runAsync } from './helm.ts';
 import { CHART } from './values.ts';
 
@@ -128,13 +128,4 @@ async function isReady(port: number): Promise<boolean> {
     ({ ok }) => ok,
     () => false,
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,10 +1,10 @@
 // etcd, kube-apiserver and, on wish, kube-controller-manager on one address: as child processes, with data that go with them.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { issue, makeAuthority } from '../../api/wire/certificates.ts';
 import type { LocalProcess } from '../process.ts';
+import { freePort } from '../servers/free-port.ts';
 import { startChild, until } from './child.ts';
 import { createKubectl } from './kubectl.ts';
 import { tool } from './tools.ts';
@@ -158,12 +158,4 @@ function kubeconfigText(server: string, caFile: string, token: string): string {
     clusters: [{ name: 'local', cluster: { server, 'certificate-authority': caFile } }],
     users: [{ name: 'admin', user: { token } }],
   });
-}
-
-async function freePort(address: string): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, address, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

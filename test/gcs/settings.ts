@@ -1,5 +1,6 @@
 // Settings of the adapter for tests.
-import { GCS_LIMITS, type GcsSettings } from '../../sidecar/store/gcs-settings.ts';
+import { HTTP_LIMITS } from '../../sidecar/store/connections.ts';
+import type { GcsSettings } from '../../sidecar/store/gcs-settings.ts';
 
 /** For a server on loopback that asks for no login. */
 export function gcsSettings(endpoint: string, overrides: Partial<GcsSettings> = {}): GcsSettings {
@@ -10,7 +11,7 @@ export function gcsSettings(endpoint: string, overrides: Partial<GcsSettings> = 
     kmsKeyName: undefined,
     trustedCertificates: undefined,
     proxies: {},
-    ...GCS_LIMITS,
+    ...HTTP_LIMITS,
     ...overrides,
   };
 }

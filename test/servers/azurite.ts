@@ -3,11 +3,11 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { ContainerClient, StorageSharedKeyCredential } from '@azure/storage-blob';
+import { freePort } from './free-port.ts';
 
 export type TestAzurite = {
   /** Address of the account: `http://127.0.0.1:PORT/ACCOUNT`. */
@@ -97,12 +97,4 @@ async function answers(origin: string, isOver: () => boolean): Promise<boolean> 
     await setTimeout(50);
   }
   return false;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

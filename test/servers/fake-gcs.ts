@@ -1,8 +1,8 @@
 // A real fake-gcs-server on loopback for tests.
 import { spawn } from 'node:child_process';
-import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { findOnPath } from '../interop/path.ts';
+import { freePort } from './free-port.ts';
 
 export type TestFakeGcs = {
   /** For STORAGE_EMULATOR_HOST. */
@@ -55,12 +55,4 @@ async function answers(url: string): Promise<boolean> {
     ({ ok }) => ok,
     () => false,
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,12 +1,12 @@
 // A real VersityGW on loopback for tests: an S3 server of a family of its own, which keeps objects as files.
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { startChild, until } from '../cluster/child.ts';
 import { findTool } from '../cluster/tools.ts';
+import { freePort } from './free-port.ts';
 
 export type TestVersityGw = {
   endpoint: string;
@@ -72,12 +72,4 @@ async function launch(program: string, folder: string, env: Record<string, strin
       if (attempt === ATTEMPTS) throw error;
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

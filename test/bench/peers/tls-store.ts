@@ -5,12 +5,12 @@ import { randomBytes, webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { X509CertificateGenerator } from '@peculiar/x509';
 import type { Cleanup } from '../../demo/cleanup.ts';
+import { freePort } from '../../servers/free-port.ts';
 
 export type TlsStore = { host: string; port: number; bucket: string; accessKeyId: string; secretAccessKey: string };
 
@@ -82,12 +82,4 @@ function answers(port: number): Promise<boolean> {
       resolve(response.statusCode === 200);
     }).once('error', () => resolve(false));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
